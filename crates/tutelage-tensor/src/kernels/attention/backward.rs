@@ -1,0 +1,159 @@
+//! Attention backward, block by block; scores are computed again from the kept log-sum-exp.
+
+use super::forward::{Inputs, KEYS, QUERIES, transpose};
+use crate::device::DisjointOut;
+use crate::simd::{BlockProduct, SimdTask, Strided, exp};
+use crate::{Device, Element};
+
+/// Writes `dqkv`, given the forward pass's `out` and `lse` and the gradient of `out`.
+pub(super) fn backward<T: Element>(
+    device: &Device,
+    inputs: &Inputs<'_, T>,
+    (out, lse): (&[T], &[f32]),
+    grad: &[T],
+    dqkv: &mut [T],
+) {
+    let s = inputs.shape;
+    let (d, n_rows) = (s.d_head, inputs.positions.len());
+    let dqkv = DisjointOut::new(dqkv);
+    device.for_each(inputs.documents.len() * s.n_kv_heads, |index| {
+        let (rows, kv) = (&inputs.documents[index / s.n_kv_heads], index % s.n_kv_heads);
+        let len = rows.len();
+        let buffer = || device.buffer::<f32>(len * d);
+        let (mut keys, mut keys_t, mut values, mut values_t) = (buffer(), buffer(), buffer(), buffer());
+        let (mut queries, mut dout, mut dq) = (buffer(), buffer(), buffer());
+        let (mut dk, mut dv) = (device.zeros::<f32>(len * d), device.zeros::<f32>(len * d));
+        let mut delta = device.buffer::<f32>(len);
+        inputs.rotated_head(rows, s.key(kv), 1.0, &mut keys);
+        transpose(&keys, d, &mut keys_t);
+        inputs.head(rows, s.value(kv), &mut values);
+        transpose(&values, d, &mut values_t);
+        let write = |from: &[f32], column: usize| {
+            for (t, from) in rows.clone().zip(from.chunks_exact(d)) {
+                // SAFETY: tasks differ in document or key-value group, and each writes only its group's columns.
+                let to = unsafe { dqkv.slice(t * s.qkv_width() + column, d) };
+                for (to, &from) in to.iter_mut().zip(from) {
+                    *to = T::from_f32(from);
+                }
+            }
+        };
+        for i in 0..s.group() {
+            inputs.rotated_head(rows, s.query(kv, i), s.scale(), &mut queries);
+            let head = kv * s.group() + i;
+            for (t, (dout, delta)) in rows.clone().zip(dout.chunks_exact_mut(d).zip(delta.iter_mut())) {
+                let at = t * s.out_width() + head * d;
+                *delta = 0.0;
+                for ((to, grad), out) in dout.iter_mut().zip(&grad[at..]).zip(&out[at..]) {
+                    *to = grad.to_f32();
+                    *delta += *to * out.to_f32();
+                }
+            }
+            dq.fill(0.0);
+            let head = Head {
+                len,
+                d,
+                queries: &queries,
+                keys: &keys,
+                keys_t: &keys_t,
+                values_t: &values_t,
+                dout: &dout,
+                delta: &delta,
+                lse: &lse[head * n_rows + rows.start..][..len],
+            };
+            for first in (0..len).step_by(QUERIES) {
+                head.query_block(device, first, &mut dq, &mut dk, &mut dv);
+            }
+            for (t, dq) in rows.clone().zip(dq.chunks_exact_mut(d)) {
+                for x in dq.iter_mut() {
+                    *x *= s.scale();
+                }
+                inputs.rope.rotate_back(dq, inputs.positions[t]);
+            }
+            write(&dq, s.query(kv, i));
+        }
+        for (t, dk) in rows.clone().zip(dk.chunks_exact_mut(d)) {
+            inputs.rope.rotate_back(dk, inputs.positions[t]);
+        }
+        write(&dk, s.key(kv));
+        write(&dv, s.value(kv));
+    });
+}
+
+/// One query head over one document, all `[len][d]` unless transposed.
+struct Head<'a> {
+    len: usize,
+    d: usize,
+    queries: &'a [f32],
+    keys: &'a [f32],
+    keys_t: &'a [f32],
+    values_t: &'a [f32],
+    dout: &'a [f32],
+    delta: &'a [f32],
+    lse: &'a [f32],
+}
+
+impl Head<'_> {
+    fn query_block(&self, device: &Device, first: usize, dq: &mut [f32], dk: &mut [f32], dv: &mut [f32]) {
+        let (isa, d) = (device.isa(), self.d);
+        let n = QUERIES.min(self.len - first);
+        let rows = |data| Strided { data, row_stride: d, column_stride: 1 };
+        let (q, dout) = (&self.queries[first * d..][..n * d], &self.dout[first * d..][..n * d]);
+        for start in (0..first + n).step_by(KEYS) {
+            let width = KEYS.min(self.len - start);
+            let mut p = [0.0; QUERIES * KEYS];
+            let mut ds = [0.0; QUERIES * KEYS];
+            let against = |a, b, c: &mut [f32]| {
+                let (b, ldb) = (b, self.len);
+                isa.run(BlockProduct { m: n, n: width, k: d, a, b, ldb, c, ldc: KEYS, accumulate: false });
+            };
+            against(rows(q), &self.keys_t[start..], &mut p);
+            against(rows(dout), &self.values_t[start..], &mut ds);
+            for r in 0..n {
+                let visible = (first + r + 1).saturating_sub(start).min(width);
+                let (p, ds) = (&mut p[r * KEYS..][..width], &mut ds[r * KEYS..][..width]);
+                isa.run(ScoreGradient { p, ds, visible, lse: self.lse[first + r], delta: self.delta[first + r] });
+            }
+            let across = |data| Strided { data, row_stride: 1, column_stride: KEYS };
+            let add_keys = |a, b, c: &mut [f32]| {
+                let c = &mut c[start * d..][..width * d];
+                isa.run(BlockProduct { m: width, n: d, k: n, a, b, ldb: d, c, ldc: d, accumulate: true });
+            };
+            add_keys(across(&p), dout, dv);
+            add_keys(across(&ds), q, dk);
+            isa.run(BlockProduct {
+                m: n,
+                n: d,
+                k: width,
+                a: Strided { data: &ds, row_stride: KEYS, column_stride: 1 },
+                b: &self.keys[start * d..],
+                ldb: d,
+                c: &mut dq[first * d..][..n * d],
+                ldc: d,
+                accumulate: true,
+            });
+        }
+    }
+}
+
+/// `p` from scores to probabilities, `ds` from `dp` to `p (dp - delta)`; zero from `visible` on.
+struct ScoreGradient<'a> {
+    p: &'a mut [f32],
+    ds: &'a mut [f32],
+    visible: usize,
+    lse: f32,
+    delta: f32,
+}
+impl SimdTask for ScoreGradient<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let (p, hidden) = self.p.split_at_mut(self.visible);
+        hidden.fill(0.0);
+        let (ds, hidden) = self.ds.split_at_mut(self.visible);
+        hidden.fill(0.0);
+        for (p, ds) in p.iter_mut().zip(ds) {
+            *p = exp::<FMA>(*p - self.lse);
+            *ds = *p * (*ds - self.delta);
+        }
+    }
+}

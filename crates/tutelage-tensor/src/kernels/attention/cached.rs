@@ -1,0 +1,114 @@
+//! Attention of new tokens over a cache of earlier keys and values.
+
+use std::sync::Arc;
+
+use super::super::by_dtype;
+use super::{AttentionShape, RopeTable};
+use crate::simd::RowMath;
+use crate::{Device, Element, Tensor};
+
+/// Rotated keys, and values, of one sequence in every layer: `[layer][kv head][capacity][d_head]`, f32.
+#[derive(Debug)]
+pub struct KvCache {
+    shape: AttentionShape,
+    rope: Arc<RopeTable>,
+    capacity: usize,
+    len: usize,
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    keys: Vec<f32>,
+    values: Vec<f32>,
+}
+
+impl KvCache {
+    /// An empty cache for `capacity` tokens.
+    pub fn new(shape: AttentionShape, rope: Arc<RopeTable>, n_layers: usize, capacity: usize) -> Self {
+        let size = shape.n_kv_heads * capacity * shape.d_head;
+        let layers = (0..n_layers).map(|_| Layer { keys: vec![0.0; size], values: vec![0.0; size] }).collect();
+        Self { shape, rope, capacity, len: 0, layers }
+    }
+
+    /// Tokens held.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no token is held.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Tokens that fit.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Counts `n` tokens as held, after every layer has stored them.
+    pub fn advance(&mut self, n: usize) {
+        self.len += n;
+    }
+
+    /// Stores the keys and values of the rows of `qkv`, which follow the tokens held, and attends.
+    ///
+    /// # Panics
+    /// When the rows do not fit.
+    pub fn attend(&mut self, device: &Device, layer: usize, qkv: &Tensor) -> Tensor {
+        let (n, _) = qkv.dims2();
+        assert!(self.len + n <= self.capacity, "{} + {n} tokens in a cache of {}", self.len, self.capacity);
+        by_dtype!(qkv.dtype(), T => {
+            self.store::<T>(layer, qkv.slice());
+            let mut out = device.buffer::<T>(n * self.shape.out_width());
+            self.read(device, layer, qkv.slice(), &mut out);
+            Tensor::new([n, self.shape.out_width()], out)
+        })
+    }
+
+    fn store<T: Element>(&mut self, layer: usize, qkv: &[T]) {
+        let (s, d) = (self.shape, self.shape.d_head);
+        let Layer { keys, values } = &mut self.layers[layer];
+        for (t, row) in qkv.chunks_exact(s.qkv_width()).enumerate() {
+            for kv in 0..s.n_kv_heads {
+                let at = (kv * self.capacity + self.len + t) * d;
+                for c in 0..d {
+                    keys[at + c] = row[s.key(kv) + c].to_f32();
+                    values[at + c] = row[s.value(kv) + c].to_f32();
+                }
+                self.rope.rotate(&mut keys[at..at + d], (self.len + t) as i32);
+            }
+        }
+    }
+
+    fn read<T: Element>(&self, device: &Device, layer: usize, qkv: &[T], out: &mut [T]) {
+        let (s, d) = (self.shape, self.shape.d_head);
+        let math = RowMath::new(device.isa());
+        let Layer { keys, values } = &self.layers[layer];
+        device.for_each_block(out, s.out_width(), |t, out| {
+            let row = &qkv[t * s.qkv_width()..][..s.qkv_width()];
+            let visible = self.len + t + 1;
+            let (mut query, mut sum) = (vec![0.0; d], vec![0.0; d]);
+            let mut scores = vec![0.0; visible];
+            for (head, out) in out.chunks_exact_mut(d).enumerate() {
+                let (kv, i) = (head / s.group(), head % s.group());
+                for (to, from) in query.iter_mut().zip(&row[s.query(kv, i)..]) {
+                    *to = from.to_f32();
+                }
+                self.rope.rotate(&mut query, (self.len + t) as i32);
+                let first = kv * self.capacity * d;
+                for (score, key) in scores.iter_mut().zip(keys[first..].chunks_exact(d)) {
+                    *score = math.dot(&query, key);
+                }
+                math.softmax(&mut scores, s.scale());
+                sum.fill(0.0);
+                for (&p, value) in scores.iter().zip(values[first..].chunks_exact(d)) {
+                    math.add_scaled(&mut sum, value, p);
+                }
+                for (to, &from) in out.iter_mut().zip(&sum) {
+                    *to = T::from_f32(from);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,17 @@
+//! Causal grouped-query attention with rotary positions, from the fused query-key-value product.
+//!
+//! Rows are packed documents: attention stops at their borders. Work goes block by block with a running
+//! softmax (Dao et al., 2205.14135), so no `t x t` matrix exists, forward or backward; only the
+//! log-sum-exp of each query is kept.
+
+mod backward;
+mod cached;
+mod forward;
+mod op;
+pub mod reference;
+mod rope;
+mod shape;
+
+pub use cached::KvCache;
+pub use rope::RopeTable;
+pub use shape::AttentionShape;

@@ -1,0 +1,49 @@
+//! Rotary position embedding (Su et al., 2104.09864), the half-rotation kind.
+
+/// Cosines and sines for positions below `max_positions`.
+#[derive(Debug)]
+pub struct RopeTable {
+    half: usize,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+impl RopeTable {
+    /// Angles `position * theta^(-2i / d_head)`, computed in f64.
+    pub fn new(d_head: usize, theta: f64, max_positions: usize) -> Self {
+        let half = d_head / 2;
+        let angle = |p: usize, i: usize| p as f64 * theta.powf(-2.0 * i as f64 / d_head as f64);
+        let each = |f: fn(f64) -> f64| {
+            (0..max_positions).flat_map(|p| (0..half).map(move |i| f(angle(p, i)) as f32)).collect()
+        };
+        Self { half, cos: each(f64::cos), sin: each(f64::sin) }
+    }
+
+    /// Positions that can be rotated to.
+    pub fn max_positions(&self) -> usize {
+        self.cos.len() / self.half.max(1)
+    }
+
+    fn at(&self, position: i32) -> (&[f32], &[f32]) {
+        let range = position as usize * self.half..(position as usize + 1) * self.half;
+        (&self.cos[range.clone()], &self.sin[range])
+    }
+
+    /// Rotates a head in place.
+    pub(super) fn rotate(&self, head: &mut [f32], position: i32) {
+        let (cos, sin) = self.at(position);
+        let (low, high) = head.split_at_mut(self.half);
+        for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+            (*low, *high) = (*low * cos - *high * sin, *high * cos + *low * sin);
+        }
+    }
+
+    /// The inverse rotation, which is also the gradient's.
+    pub(super) fn rotate_back(&self, head: &mut [f32], position: i32) {
+        let (cos, sin) = self.at(position);
+        let (low, high) = head.split_at_mut(self.half);
+        for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+            (*low, *high) = (*low * cos + *high * sin, *high * cos - *low * sin);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The three products of a linear layer.
+
+use super::super::by_dtype;
+use crate::matmul::{Lhs, Out, PackedRhs, Rhs, matmul, rounded, transposed};
+use crate::{Buffer, DType, Device, ParamId, Params, Tensor};
+
+fn lhs(x: &Tensor) -> Lhs<'_> {
+    match x.dtype() {
+        DType::F32 => Lhs::F32(x.slice()),
+        DType::Bf16 => Lhs::Bf16(x.slice()),
+    }
+}
+
+/// `x W^T` in the type of `x`.
+pub(super) fn forward(params: &Params, weight: ParamId, x: &Tensor) -> Tensor {
+    let n = params.get(weight).shape()[0];
+    product(params.device(), n, x, params.forward_rhs(weight))
+}
+
+/// `out += x W^T`, or `out = x W^T`.
+pub(crate) fn forward_into(params: &Params, weight: ParamId, x: &Tensor, out: Out<'_>) {
+    let (t, k) = x.dims2();
+    let n = params.get(weight).shape()[0];
+    matmul(params.device(), (t, n, k), lhs(x), params.forward_rhs(weight), out);
+}
+
+/// `dy W` in the type of `dy`.
+pub(super) fn input_gradient(params: &Params, weight: ParamId, grad: &Tensor) -> Tensor {
+    let k = params.get(weight).shape()[1];
+    product(params.device(), k, grad, params.backward_rhs(weight))
+}
+
+fn product(device: &Device, n: usize, x: &Tensor, rhs: Rhs<'_>) -> Tensor {
+    let (t, k) = x.dims2();
+    by_dtype!(x.dtype(), T => {
+        let mut out = device.buffer::<T>(t * n);
+        matmul(device, (t, n, k), lhs(x), rhs, T::out(&mut out));
+        Tensor::new([t, n], out)
+    })
+}
+
+/// `dw[n, k] += dy[t, n]^T x[t, k]`.
+pub(crate) fn weight_gradient(device: &Device, grad: &Tensor, x: &Tensor, dw: &mut [f32]) {
+    let ((t, n), (t_x, k)) = (grad.dims2(), x.dims2());
+    assert_eq!((t, grad.dtype()), (t_x, x.dtype()), "weight gradient: rows and types");
+    let grad_nt = by_dtype!(grad.dtype(), T => {
+        Tensor::new([n, t], transposed(device, t, n, grad.slice::<T>()))
+    });
+    let out = Out::AddF32(dw);
+    match x.dtype() {
+        DType::F32 => {
+            let rhs = Rhs::F32 { data: x.slice(), row_stride: k, column_stride: 1 };
+            matmul(device, (n, k, t), lhs(&grad_nt), rhs, out);
+        }
+        DType::Bf16 if device.isa().has_bf16_products() => {
+            let packed = PackedRhs::from_rows_kn(device, k, t, x.slice::<half::bf16>());
+            matmul(device, (n, k, t), lhs(&grad_nt), Rhs::Packed(&packed), out);
+        }
+        DType::Bf16 => {
+            let mut wide = device.buffer::<f32>(t * k);
+            for (to, from) in wide.iter_mut().zip(x.slice::<half::bf16>()) {
+                *to = from.to_f32();
+            }
+            let rhs = Rhs::F32 { data: &wide, row_stride: k, column_stride: 1 };
+            matmul(device, (n, k, t), lhs(&grad_nt), rhs, out);
+        }
+    }
+}
+
+/// An f32 gradient in the activations' type.
+pub(super) fn as_activation(params: &Params, grad: &Tensor) -> Tensor {
+    match params.precision().activation() {
+        DType::F32 => grad.clone(),
+        DType::Bf16 => Tensor::new(grad.shape(), rounded(params.device(), grad.slice::<f32>())),
+    }
+}
+
+/// `residual + x W^T`, f32.
+pub(super) fn forward_add(params: &Params, weight: ParamId, x: &Tensor, residual: &Tensor) -> Tensor {
+    const BLOCK: usize = 1 << 14;
+    let from = residual.slice::<f32>();
+    let mut out: Buffer<f32> = params.device().buffer(from.len());
+    params.device().for_each_block(&mut out, BLOCK, |i, to| to.copy_from_slice(&from[i * BLOCK..][..to.len()]));
+    forward_into(params, weight, x, Out::AddF32(&mut out));
+    Tensor::new(residual.shape(), out)
+}
+
+/// The output variant for a type that a product overwrites.
+trait AsOut: Sized {
+    fn out(buffer: &mut [Self]) -> Out<'_>;
+}
+impl AsOut for f32 {
+    fn out(buffer: &mut [Self]) -> Out<'_> {
+        Out::F32(buffer)
+    }
+}
+impl AsOut for half::bf16 {
+    fn out(buffer: &mut [Self]) -> Out<'_> {
+        Out::Bf16(buffer)
+    }
+}

@@ -1,0 +1,46 @@
+//! The end of the tape.
+
+use super::super::by_dtype;
+use super::{LogitObjective, TeacherLogits, chunks};
+use crate::{Grads, ParamId, Params, Tape, Tensor, Var};
+
+impl Tape<'_> {
+    /// The objective's terms, summed over the rows of `hidden`; no gradient.
+    pub fn linear_loss(
+        &self,
+        hidden: &Var,
+        head: ParamId,
+        teacher: Option<&TeacherLogits<'_>>,
+        objective: &dyn LogitObjective,
+    ) -> Vec<f64> {
+        check(self.params(), head, teacher);
+        chunks::run(self.params(), head, hidden.value(), teacher, objective, None)
+    }
+
+    /// The same, then unwinds the tape; gradients of all parameters are added to `grads`.
+    pub fn linear_loss_backward(
+        self,
+        hidden: &Var,
+        head: ParamId,
+        teacher: Option<&TeacherLogits<'_>>,
+        objective: &dyn LogitObjective,
+        grads: &mut Grads,
+    ) -> Vec<f64> {
+        check(self.params(), head, teacher);
+        let value = hidden.value();
+        let mut d_hidden = by_dtype!(value.dtype(), T => {
+            Tensor::new(value.shape(), self.device().buffer::<T>(value.slice::<T>().len()))
+        });
+        let backward = Some((&mut *grads, &mut d_hidden));
+        let terms = chunks::run(self.params(), head, value, teacher, objective, backward);
+        self.backward(hidden, d_hidden, grads);
+        terms
+    }
+}
+
+fn check(params: &Params, head: ParamId, teacher: Option<&TeacherLogits<'_>>) {
+    if let Some(teacher) = teacher {
+        let (ours, theirs) = (params.get(head).shape()[0], teacher.params.get(teacher.head).shape()[0]);
+        assert_eq!(ours, theirs, "vocabularies of student and teacher; compared when the teacher is made");
+    }
+}

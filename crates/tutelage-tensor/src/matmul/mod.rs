@@ -1,0 +1,24 @@
+//! Matrix product: `out[m, n] = lhs[m, k] rhs[k, n]`, f32 accumulation.
+//!
+//! The left operand is row-major as it lies in memory. The right operand is either a bf16 matrix packed
+//! into tiles ([`PackedRhs`]: weights once per optimizer step, activations when a weight gradient needs
+//! them) for the machine's bf16 instructions, or an f32 matrix with strides for the `gemm` crate.
+//! The result is divided into blocks of fixed size, so its bits do not depend on the number of threads.
+
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod avx512_bf16;
+mod convert;
+mod pack;
+mod product;
+mod strided_f32;
+#[cfg(test)]
+mod tests;
+mod tiled;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use amx::ready as amx_ready;
+pub(crate) use convert::{rounded, transposed};
+pub use pack::PackedRhs;
+pub use product::{Lhs, Out, Rhs, matmul};

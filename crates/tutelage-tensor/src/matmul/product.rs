@@ -1,0 +1,88 @@
+//! Operands, and the choice of the kernel.
+
+use half::bf16;
+
+use super::pack::PackedRhs;
+use super::{strided_f32, tiled};
+use crate::{Buffer, Device, Element};
+
+/// Left operand, row-major `[m, k]`.
+#[derive(Clone, Copy)]
+pub enum Lhs<'a> {
+    /// f32 elements.
+    F32(&'a [f32]),
+    /// bf16 elements.
+    Bf16(&'a [bf16]),
+}
+
+/// Right operand `[k, n]`.
+#[derive(Clone, Copy)]
+pub enum Rhs<'a> {
+    /// bf16, packed for the machine's bf16 instructions.
+    Packed(&'a PackedRhs),
+    /// f32, element `(p, j)` at `data[p * row_stride + j * column_stride]`.
+    F32 {
+        /// The elements.
+        data: &'a [f32],
+        /// Distance between rows (along `k`).
+        row_stride: usize,
+        /// Distance between columns (along `n`).
+        column_stride: usize,
+    },
+}
+
+/// Where the result goes, row-major `[m, n]`.
+pub enum Out<'a> {
+    /// Overwrite f32.
+    F32(&'a mut [f32]),
+    /// Add to f32.
+    AddF32(&'a mut [f32]),
+    /// Round to bf16.
+    Bf16(&'a mut [bf16]),
+}
+
+impl Out<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Out::F32(out) | Out::AddF32(out) => out.len(),
+            Out::Bf16(out) => out.len(),
+        }
+    }
+}
+
+/// `out[m, n] (+)= lhs[m, k] rhs[k, n]`.
+///
+/// # Panics
+/// When the operands do not have these sizes, or an f32 left operand meets a packed right one.
+pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, rhs: Rhs<'_>, out: Out<'_>) {
+    let lhs_len = match lhs {
+        Lhs::F32(a) => a.len(),
+        Lhs::Bf16(a) => a.len(),
+    };
+    assert_eq!((lhs_len, out.len()), (m * k, m * n), "matmul {m} x {n} x {k}: sizes of lhs and out");
+    match (lhs, rhs) {
+        (Lhs::Bf16(a), Rhs::Packed(b)) => {
+            assert_eq!((b.n(), b.k()), (n, k), "matmul {m} x {n} x {k}: packed operand's n and k");
+            tiled::matmul(device, m, a, b, out);
+        }
+        (Lhs::F32(a), Rhs::F32 { data, row_stride, column_stride }) => {
+            strided_f32::matmul(device, (m, n, k), a, (data, row_stride, column_stride), out);
+        }
+        (Lhs::Bf16(a), Rhs::F32 { data, row_stride, column_stride }) => {
+            let wide = widened(device, a);
+            strided_f32::matmul(device, (m, n, k), &wide, (data, row_stride, column_stride), out);
+        }
+        (Lhs::F32(_), Rhs::Packed(_)) => panic!("an f32 left operand needs an f32 right operand"),
+    }
+}
+
+fn widened(device: &Device, a: &[bf16]) -> Buffer<f32> {
+    const BLOCK: usize = 1 << 14;
+    let mut wide = device.buffer::<f32>(a.len());
+    device.for_each_block(&mut wide, BLOCK, |index, block| {
+        for (out, &x) in block.iter_mut().zip(&a[index * BLOCK..]) {
+            *out = Element::to_f32(x);
+        }
+    });
+    wide
+}

@@ -1,0 +1,62 @@
+//! f32 products through the `gemm` crate, in blocks of fixed size.
+
+use half::bf16;
+
+use super::product::Out;
+use crate::{Device, Element};
+
+const ROWS: usize = 64;
+
+/// `out = a[m, k] b[k, n]` with `b = (data, row stride, column stride)`.
+pub(super) fn matmul(
+    device: &Device,
+    (m, n, k): (usize, usize, usize),
+    a: &[f32],
+    (b, row_stride, column_stride): (&[f32], usize, usize),
+    out: Out<'_>,
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    let last = k.saturating_sub(1) * row_stride + (n - 1) * column_stride;
+    assert!(k == 0 || last < b.len(), "f32 product: right operand of {} elements is too short", b.len());
+    let block = |index: usize, rows: usize, c: &mut [f32], accumulate: bool| {
+        debug_assert_eq!(c.len(), rows * n);
+        // SAFETY: `c` has `rows * n` elements, `a` has `k` for each of the rows from `index * ROWS` (checked
+        // by the caller), and the largest index into `b` was checked above. Strides are in elements.
+        unsafe {
+            gemm::gemm(
+                rows,
+                n,
+                k,
+                c.as_mut_ptr(),
+                1,
+                n as isize,
+                accumulate,
+                a[index * ROWS * k..].as_ptr(),
+                1,
+                k as isize,
+                b.as_ptr(),
+                column_stride as isize,
+                row_stride as isize,
+                1.0,
+                1.0,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+    };
+    match out {
+        Out::F32(out) => device.for_each_block(out, ROWS * n, |index, c| block(index, c.len() / n, c, false)),
+        Out::AddF32(out) => device.for_each_block(out, ROWS * n, |index, c| block(index, c.len() / n, c, true)),
+        Out::Bf16(out) => device.for_each_block(out, ROWS * n, |index, rounded: &mut [bf16]| {
+            let mut c = device.buffer::<f32>(rounded.len());
+            block(index, rounded.len() / n, &mut c, false);
+            for (to, &from) in rounded.iter_mut().zip(c.iter()) {
+                *to = Element::from_f32(from);
+            }
+        }),
+    }
+}

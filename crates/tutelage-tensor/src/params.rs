@@ -1,0 +1,201 @@
+//! A model's weights: f32 masters, and the copies that products read.
+
+use std::sync::OnceLock;
+
+use half::bf16;
+
+use crate::matmul::{PackedRhs, Rhs};
+use crate::{Buffer, Device, Element, Precision};
+
+/// Index of a parameter in its [`Params`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ParamId(usize);
+
+impl ParamId {
+    /// Position in creation order.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// One named array of weights.
+#[derive(Debug)]
+pub struct Param {
+    name: String,
+    shape: Vec<usize>,
+    master: Buffer<f32>,
+    /// For `x W^T`.
+    forward: OnceLock<WeightCopy>,
+    /// For `dy W`.
+    backward: OnceLock<WeightCopy>,
+}
+
+#[derive(Debug)]
+enum WeightCopy {
+    Packed(PackedRhs),
+    /// f32 holding bf16 values, for machines whose products run in f32.
+    Rounded(Buffer<f32>),
+}
+
+impl Param {
+    /// Name in the model's file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sizes, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The f32 master values.
+    pub fn values(&self) -> &[f32] {
+        &self.master
+    }
+
+    /// Whether this is a matrix, and so multiplied, decayed and packed.
+    pub fn is_matrix(&self) -> bool {
+        self.shape.len() == 2
+    }
+
+    fn dims2(&self) -> (usize, usize) {
+        match self.shape[..] {
+            [n, k] => (n, k),
+            _ => panic!("parameter '{}' of shape {:?} is not a matrix", self.name, self.shape),
+        }
+    }
+}
+
+/// All parameters of one model on one device, in creation order.
+#[derive(Debug)]
+pub struct Params {
+    device: Device,
+    precision: Precision,
+    entries: Vec<Param>,
+}
+
+impl Params {
+    /// No parameters yet.
+    pub fn new(device: &Device, precision: Precision) -> Self {
+        Self { device: device.clone(), precision, entries: Vec::new() }
+    }
+
+    /// Adds a parameter.
+    ///
+    /// # Panics
+    /// When `values` does not fill `shape`.
+    pub fn push(&mut self, name: impl Into<String>, shape: impl Into<Vec<usize>>, values: &[f32]) -> ParamId {
+        let (name, shape) = (name.into(), shape.into());
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "parameter '{name}' of shape {shape:?}");
+        let mut master = self.device.buffer(values.len());
+        master.copy_from_slice(values);
+        self.entries.push(Param { name, shape, master, forward: OnceLock::new(), backward: OnceLock::new() });
+        ParamId(self.entries.len() - 1)
+    }
+
+    /// Where the parameters live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// What products with them are computed in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// One parameter.
+    pub fn get(&self, id: ParamId) -> &Param {
+        &self.entries[id.0]
+    }
+
+    /// All parameters with their ids, in creation order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (ParamId, &Param)> {
+        self.entries.iter().enumerate().map(|(i, p)| (ParamId(i), p))
+    }
+
+    /// Number of weights in all.
+    pub fn n_weights(&self) -> usize {
+        self.entries.iter().map(|p| p.master.len()).sum()
+    }
+
+    /// The master values for writing; copies made from them are forgotten.
+    pub fn values_mut(&mut self, id: ParamId) -> &mut [f32] {
+        let param = &mut self.entries[id.0];
+        param.forward.take();
+        param.backward.take();
+        &mut param.master
+    }
+
+    /// Right operand of `x W^T` for `W [n, k]`.
+    pub(crate) fn forward_rhs(&self, id: ParamId) -> Rhs<'_> {
+        let param = self.get(id);
+        let (n, k) = param.dims2();
+        self.rhs(param, &param.forward, (1, k), || PackedRhs::from_rows_nk(&self.device, n, k, &param.master[..]))
+    }
+
+    /// Right operand of `dy W` for `W [n, k]`.
+    pub(crate) fn backward_rhs(&self, id: ParamId) -> Rhs<'_> {
+        let param = self.get(id);
+        let (n, k) = param.dims2();
+        self.rhs(param, &param.backward, (k, 1), || PackedRhs::from_rows_kn(&self.device, k, n, &param.master[..]))
+    }
+
+    fn rhs<'a>(
+        &'a self,
+        param: &'a Param,
+        packed: &'a OnceLock<WeightCopy>,
+        (row_stride, column_stride): (usize, usize),
+        pack: impl FnOnce() -> PackedRhs,
+    ) -> Rhs<'a> {
+        if self.precision == Precision::F32 {
+            return Rhs::F32 { data: &param.master, row_stride, column_stride };
+        }
+        let copy = if self.device.isa().has_bf16_products() {
+            packed.get_or_init(|| WeightCopy::Packed(pack()))
+        } else {
+            // One copy serves both orientations: they differ in strides only.
+            param.forward.get_or_init(|| {
+                let mut rounded = self.device.buffer::<f32>(param.master.len());
+                for (to, &from) in rounded.iter_mut().zip(param.master.iter()) {
+                    *to = <bf16 as Element>::from_f32(from).to_f32();
+                }
+                WeightCopy::Rounded(rounded)
+            })
+        };
+        match copy {
+            WeightCopy::Packed(packed) => Rhs::Packed(packed),
+            WeightCopy::Rounded(data) => Rhs::F32 { data, row_stride, column_stride },
+        }
+    }
+}
+
+/// Sums of gradients, one f32 array a parameter.
+#[derive(Debug)]
+pub struct Grads {
+    entries: Vec<Buffer<f32>>,
+}
+
+impl Grads {
+    /// Zeros for every parameter.
+    pub fn zeros(params: &Params) -> Self {
+        Self { entries: params.entries.iter().map(|p| params.device.zeros(p.master.len())).collect() }
+    }
+
+    /// Sets all to zero.
+    pub fn clear(&mut self, device: &Device) {
+        const BLOCK: usize = 1 << 16;
+        for entry in &mut self.entries {
+            device.for_each_block(entry, BLOCK, |_, block| block.fill(0.0));
+        }
+    }
+
+    /// The gradient of one parameter.
+    pub fn get(&self, id: ParamId) -> &[f32] {
+        &self.entries[id.0]
+    }
+
+    /// The gradient of one parameter, for adding to.
+    pub fn get_mut(&mut self, id: ParamId) -> &mut [f32] {
+        &mut self.entries[id.0]
+    }
+}

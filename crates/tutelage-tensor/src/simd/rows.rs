@@ -1,0 +1,189 @@
+//! Primitives over one row of numbers, for objectives and kernels.
+//!
+//! Sums run in 16 lanes that are folded in a fixed order, so a result depends on the instruction set
+//! but not on threads.
+
+use super::isa::{Isa, SimdTask};
+use super::{exp, multiply_add};
+
+const LANES: usize = 16;
+
+/// Row primitives compiled for one instruction set.
+#[derive(Debug, Clone, Copy)]
+pub struct RowMath {
+    isa: Isa,
+}
+
+impl RowMath {
+    pub(crate) fn new(isa: Isa) -> Self {
+        Self { isa }
+    }
+
+    /// The largest element (negative infinity for an empty row).
+    pub fn max(self, row: &[f32]) -> f32 {
+        self.isa.run(Max(row))
+    }
+
+    /// `log sum exp(scale * row)`.
+    pub fn log_sum_exp(self, row: &[f32], scale: f32) -> f32 {
+        let shift = scale * self.max(row);
+        shift + self.isa.run(SumExp { row, scale, shift }).ln()
+    }
+
+    /// Replaces the row by `softmax(scale * row)`; returns `log sum exp(scale * row)`.
+    pub fn softmax(self, row: &mut [f32], scale: f32) -> f32 {
+        let shift = scale * self.max(row);
+        let sum = self.isa.run(ExpInPlace { row, scale, shift });
+        self.isa.run(Scale { row, factor: 1.0 / sum });
+        shift + sum.ln()
+    }
+
+    /// `row *= factor`.
+    pub fn scale(self, row: &mut [f32], factor: f32) {
+        self.isa.run(Scale { row, factor });
+    }
+
+    /// `out += factor * row`.
+    pub fn add_scaled(self, out: &mut [f32], row: &[f32], factor: f32) {
+        self.isa.run(AddScaled { out, row, factor });
+    }
+
+    /// `sum a * b`.
+    pub fn dot(self, a: &[f32], b: &[f32]) -> f32 {
+        self.isa.run(Dot { a, b })
+    }
+}
+
+#[inline(always)]
+fn fold(lanes: [f32; LANES]) -> f32 {
+    let mut lanes = lanes;
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+struct Max<'a>(&'a [f32]);
+impl SimdTask for Max<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> f32 {
+        let mut lanes = [f32::NEG_INFINITY; LANES];
+        let (chunks, rest) = self.0.as_chunks::<LANES>();
+        for chunk in chunks {
+            for i in 0..LANES {
+                lanes[i] = if chunk[i] > lanes[i] { chunk[i] } else { lanes[i] };
+            }
+        }
+        let mut max = rest.iter().fold(f32::NEG_INFINITY, |m, &x| if x > m { x } else { m });
+        for lane in lanes {
+            max = if lane > max { lane } else { max };
+        }
+        max
+    }
+}
+
+struct SumExp<'a> {
+    row: &'a [f32],
+    scale: f32,
+    shift: f32,
+}
+impl SimdTask for SumExp<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> f32 {
+        let mut lanes = [0.0; LANES];
+        let (chunks, rest) = self.row.as_chunks::<LANES>();
+        for chunk in chunks {
+            for i in 0..LANES {
+                lanes[i] += exp::<FMA>(multiply_add::<FMA>(self.scale, chunk[i], -self.shift));
+            }
+        }
+        for (i, &x) in rest.iter().enumerate() {
+            lanes[i] += exp::<FMA>(multiply_add::<FMA>(self.scale, x, -self.shift));
+        }
+        fold(lanes)
+    }
+}
+
+struct ExpInPlace<'a> {
+    row: &'a mut [f32],
+    scale: f32,
+    shift: f32,
+}
+impl SimdTask for ExpInPlace<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> f32 {
+        let mut lanes = [0.0; LANES];
+        let (chunks, rest) = self.row.as_chunks_mut::<LANES>();
+        for chunk in chunks {
+            for i in 0..LANES {
+                chunk[i] = exp::<FMA>(multiply_add::<FMA>(self.scale, chunk[i], -self.shift));
+                lanes[i] += chunk[i];
+            }
+        }
+        for (i, x) in rest.iter_mut().enumerate() {
+            *x = exp::<FMA>(multiply_add::<FMA>(self.scale, *x, -self.shift));
+            lanes[i] += *x;
+        }
+        fold(lanes)
+    }
+}
+
+struct Scale<'a> {
+    row: &'a mut [f32],
+    factor: f32,
+}
+impl SimdTask for Scale<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for x in self.row {
+            *x *= self.factor;
+        }
+    }
+}
+
+struct AddScaled<'a> {
+    out: &'a mut [f32],
+    row: &'a [f32],
+    factor: f32,
+}
+impl SimdTask for AddScaled<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (out, &x) in self.out.iter_mut().zip(self.row) {
+            *out = multiply_add::<FMA>(self.factor, x, *out);
+        }
+    }
+}
+
+struct Dot<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+}
+impl SimdTask for Dot<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> f32 {
+        let n = self.a.len().min(self.b.len());
+        let (chunks_a, rest_a) = self.a[..n].as_chunks::<LANES>();
+        let (chunks_b, rest_b) = self.b[..n].as_chunks::<LANES>();
+        let mut lanes = [0.0; LANES];
+        for (a, b) in chunks_a.iter().zip(chunks_b) {
+            for i in 0..LANES {
+                lanes[i] = multiply_add::<FMA>(a[i], b[i], lanes[i]);
+            }
+        }
+        for (i, (&a, &b)) in rest_a.iter().zip(rest_b).enumerate() {
+            lanes[i] = multiply_add::<FMA>(a, b, lanes[i]);
+        }
+        fold(lanes)
+    }
+}

@@ -1,0 +1,90 @@
+//! Row primitives against f64.
+
+use super::isa::SimdTask;
+use super::*;
+
+fn available() -> Vec<Isa> {
+    Isa::ALL.into_iter().filter(|isa| isa.ready().is_ok()).collect()
+}
+
+fn wave(n: usize, scale: f32) -> Vec<f32> {
+    (0..n).map(|i| ((i * 7919 % 1009) as f32 / 504.5 - 1.0) * scale).collect()
+}
+
+#[test]
+fn exp_agrees_with_f64() {
+    struct All<'a>(&'a [f32]);
+    impl SimdTask for All<'_> {
+        type Output = Vec<f32>;
+        #[inline(always)]
+        fn run<const FMA: bool>(self) -> Vec<f32> {
+            self.0.iter().map(|&x| exp::<FMA>(x)).collect()
+        }
+    }
+    let xs: Vec<f32> = (-8700..=8800).map(|i| i as f32 / 100.0).collect();
+    for isa in available() {
+        for (&x, y) in xs.iter().zip(isa.run(All(&xs))) {
+            let exact = f64::from(x).exp();
+            let error = ((f64::from(y) - exact) / exact).abs();
+            assert!(error < 4e-7, "{isa}: exp({x}) = {y}, exact {exact}, relative error {error}");
+        }
+        assert_eq!(isa.run(All(&[-200.0, f32::NEG_INFINITY])), [0.0, 0.0]);
+    }
+}
+
+#[test]
+fn rows_agree_with_f64() {
+    for isa in available() {
+        let math = RowMath::new(isa);
+        for n in [1, 5, 16, 33, 1000] {
+            let row = wave(n, 9.0);
+            for scale in [1.0f32, 0.5, 2.0] {
+                let exact = row.iter().map(|&x| f64::from(x * scale).exp()).sum::<f64>().ln();
+                let lse = math.log_sum_exp(&row, scale);
+                assert!((f64::from(lse) - exact).abs() < 1e-5, "{isa} n {n}: {lse} {exact}");
+                let mut soft = row.clone();
+                math.softmax(&mut soft, scale);
+                for (&x, &p) in row.iter().zip(&soft) {
+                    let exact = (f64::from(x * scale) - exact).exp();
+                    assert!((f64::from(p) - exact).abs() < 1e-6);
+                }
+            }
+            let other = wave(n, 0.3);
+            let exact: f64 = row.iter().zip(&other).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+            assert!((f64::from(math.dot(&row, &other)) - exact).abs() < 1e-3);
+        }
+    }
+}
+
+#[test]
+fn block_product_agrees_with_loops() {
+    for isa in available() {
+        for (m, n, k) in [(1, 1, 1), (6, 32, 8), (7, 33, 5), (64, 64, 64), (13, 70, 9)] {
+            let a = wave(m * k, 1.0);
+            let b = wave(k * n, 1.0);
+            for transposed in [false, true] {
+                let (row_stride, column_stride) = if transposed { (1, m) } else { (k, 1) };
+                let mut c = wave(m * n, 0.5);
+                let before = c.clone();
+                isa.run(BlockProduct {
+                    m,
+                    n,
+                    k,
+                    a: Strided { data: &a, row_stride, column_stride },
+                    b: &b,
+                    ldb: n,
+                    c: &mut c,
+                    ldc: n,
+                    accumulate: true,
+                });
+                for i in 0..m {
+                    for j in 0..n {
+                        let sum: f32 = (0..k).map(|p| a[i * row_stride + p * column_stride] * b[p * n + j]).sum();
+                        let expected = before[i * n + j] + sum;
+                        assert!((c[i * n + j] - expected).abs() < 1e-4, "{isa} {m}x{n}x{k} at {i},{j}");
+                    }
+                }
+            }
+        }
+    }
+}

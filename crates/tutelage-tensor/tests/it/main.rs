@@ -1,0 +1,10 @@
+//! Every operation three ways: against its naive reference, finite differences and PyTorch.
+
+#![allow(clippy::unwrap_used)]
+
+mod bits;
+mod ops;
+mod optimizer;
+mod pytorch;
+mod references;
+mod support;

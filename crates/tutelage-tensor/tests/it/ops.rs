@@ -1,0 +1,175 @@
+//! Fast operations against their references, forward and backward, for every instruction set and precision.
+
+use std::sync::Arc;
+
+use tutelage_tensor::kernels::attention::{AttentionShape, KvCache, RopeTable, reference::Inputs};
+use tutelage_tensor::kernels::{embedding, linear, rms_norm, swiglu};
+use tutelage_tensor::{Grads, Params, Precision, Tape, Tensor};
+use tutelage_testkit::{assert_close, wave};
+
+use crate::support::{activation, device, devices, narrow, one_param, rounded, tolerance, wide};
+
+fn modes() -> impl Iterator<Item = (tutelage_tensor::Device, Precision)> {
+    devices().into_iter().flat_map(|d| [(d.clone(), Precision::F32), (d, Precision::Bf16)])
+}
+
+fn check(what: &str, precision: Precision, found: &[f32], expected: &[f64]) {
+    let (absolute, relative) = tolerance(precision);
+    assert_close(what, &wide(found), expected, absolute, relative);
+}
+
+#[test]
+fn linear_layers_agree() {
+    let (t, n, k) = (37, 51, 70);
+    for (device, precision) in modes() {
+        let (w, x, g) = (wave(n * k, 1, 0.3), wave(t * k, 2, 1.0), wave(t * n, 3, 1.0));
+        let (params, id) = one_param(&device, precision, &[n, k], &w);
+        let (w, x_r, g_r) = (rounded(&params, &w), rounded(&params, &x), rounded(&params, &g));
+        let mut tape = Tape::training(&params);
+        let leaf = tape.leaf(activation(&params, &[t, k], &x));
+        let y = tape.linear(&leaf, id);
+        check("y", precision, &y.value().to_vec(), &linear::reference::forward(&x_r, &w, k));
+        let mut grads = Grads::zeros(&params);
+        let nodes = tape.backward(&y, activation(&params, &[t, n], &g), &mut grads);
+        let (dx, dw) = linear::reference::backward(&x_r, &w, k, &g_r);
+        check("dx", precision, &nodes.of(&leaf).unwrap().to_vec(), &dx);
+        check("dw", precision, grads.get(id), &dw);
+    }
+}
+
+#[test]
+fn linear_add_passes_the_residual_through() {
+    let (t, n, k) = (5, 32, 16);
+    for (device, precision) in modes() {
+        let (w, x, r, g) = (wave(n * k, 1, 0.3), wave(t * k, 2, 1.0), wave(t * n, 3, 1.0), wave(t * n, 4, 1.0));
+        let (params, id) = one_param(&device, precision, &[n, k], &w);
+        let mut tape = Tape::training(&params);
+        let leaf = tape.leaf(activation(&params, &[t, k], &x));
+        let residual = tape.leaf(Tensor::from_f32(&device, [t, n], &narrow(&r)));
+        let y = tape.linear_add(&leaf, id, &residual);
+        let product = linear::reference::forward(&rounded(&params, &x), &rounded(&params, &w), k);
+        let expected: Vec<f64> = product.iter().zip(&r).map(|(a, b)| a + b).collect();
+        check("y", precision, &y.value().to_vec(), &expected);
+        let mut grads = Grads::zeros(&params);
+        let nodes = tape.backward(&y, Tensor::from_f32(&device, [t, n], &narrow(&g)), &mut grads);
+        check("d residual", Precision::F32, &nodes.of(&residual).unwrap().to_vec(), &g);
+        let (dx, _) =
+            linear::reference::backward(&rounded(&params, &x), &rounded(&params, &w), k, &rounded(&params, &g));
+        check("dx", precision, &nodes.of(&leaf).unwrap().to_vec(), &dx);
+    }
+}
+
+#[test]
+fn norms_agree() {
+    let (t, d) = (70, 83);
+    for (device, precision) in modes() {
+        let (w, x, g) = (wave(d, 1, 1.0), wave(t * d, 2, 2.0), wave(t * d, 3, 1.0));
+        let (params, id) = one_param(&device, precision, &[d], &w);
+        let mut tape = Tape::training(&params);
+        let leaf = tape.leaf(Tensor::from_f32(&device, [t, d], &narrow(&x)));
+        let y = tape.rms_norm(&leaf, id, 1e-5);
+        check("y", precision, &y.value().to_vec(), &rms_norm::reference::forward(&x, &w, 1e-5));
+        let mut grads = Grads::zeros(&params);
+        let nodes = tape.backward(&y, activation(&params, &[t, d], &g), &mut grads);
+        let (dx, dw) = rms_norm::reference::backward(&x, &w, 1e-5, &rounded(&params, &g));
+        check("dx", precision, &nodes.of(&leaf).unwrap().to_vec(), &dx);
+        check("dw", precision, grads.get(id), &dw);
+    }
+}
+
+#[test]
+fn gated_units_agree() {
+    let shape = [19, 45];
+    let n = 19 * 45;
+    for (device, precision) in modes() {
+        let params = Params::new(&device, precision);
+        let (gate, up, g) = (wave(n, 1, 4.0), wave(n, 2, 1.0), wave(n, 3, 1.0));
+        let mut tape = Tape::training(&params);
+        let gate_leaf = tape.leaf(activation(&params, &shape, &gate));
+        let up_leaf = tape.leaf(activation(&params, &shape, &up));
+        let y = tape.swiglu(&gate_leaf, &up_leaf);
+        let (gate, up, g_r) = (rounded(&params, &gate), rounded(&params, &up), rounded(&params, &g));
+        check("y", precision, &y.value().to_vec(), &swiglu::reference::forward(&gate, &up));
+        let mut grads = Grads::zeros(&params);
+        let nodes = tape.backward(&y, activation(&params, &shape, &g), &mut grads);
+        let (dgate, dup) = swiglu::reference::backward(&gate, &up, &g_r);
+        check("dgate", precision, &nodes.of(&gate_leaf).unwrap().to_vec(), &dgate);
+        check("dup", precision, &nodes.of(&up_leaf).unwrap().to_vec(), &dup);
+    }
+}
+
+#[test]
+fn embeddings_agree() {
+    let (v, d) = (13, 24);
+    let ids: Vec<i32> = (0..90).map(|i| i * 7 % 13).collect();
+    for (device, precision) in modes() {
+        let (table, g) = (wave(v * d, 1, 1.0), wave(ids.len() * d, 2, 1.0));
+        let (params, id) = one_param(&device, precision, &[v, d], &table);
+        let mut tape = Tape::training(&params);
+        let y = tape.embedding(&ids, id);
+        check("y", Precision::F32, &y.value().to_vec(), &embedding::reference::forward(&ids, &table, d));
+        let mut grads = Grads::zeros(&params);
+        tape.backward(&y, Tensor::from_f32(&device, [ids.len(), d], &narrow(&g)), &mut grads);
+        check("table", Precision::F32, grads.get(id), &embedding::reference::backward(&ids, &g, v, d));
+    }
+}
+
+/// Packed rows: documents of lengths 1, 70, 100 (more than a block), a gap of two rows, and 30.
+fn packed() -> (Vec<i32>, Vec<std::ops::Range<usize>>) {
+    let documents = vec![0..1, 1..71, 71..171, 173..203];
+    let mut positions = vec![0; 203];
+    for document in &documents {
+        for (p, t) in document.clone().enumerate() {
+            positions[t] = p as i32;
+        }
+    }
+    (positions, documents)
+}
+
+#[test]
+fn attention_agrees_on_packed_documents() {
+    let (positions, documents) = packed();
+    let t = positions.len();
+    for shape in [
+        AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 16 },
+        AttentionShape { n_heads: 3, n_kv_heads: 1, d_head: 32 },
+        AttentionShape { n_heads: 2, n_kv_heads: 2, d_head: 10 },
+    ] {
+        for (device, precision) in modes() {
+            let params = Params::new(&device, precision);
+            let (qkv, g) = (wave(t * shape.qkv_width(), 1, 1.5), wave(t * shape.out_width(), 2, 1.0));
+            let rope = Arc::new(RopeTable::new(shape.d_head, 1e4, 128));
+            let mut tape = Tape::training(&params);
+            let leaf = tape.leaf(activation(&params, &[t, shape.qkv_width()], &qkv));
+            let y = tape.attention(&leaf, shape, &rope, &positions, &documents);
+            let (qkv, g_r) = (rounded(&params, &qkv), rounded(&params, &g));
+            let inputs = Inputs { shape, theta: 1e4, positions: &positions, documents: &documents };
+            check("out", precision, &y.value().to_vec(), &inputs.forward(&qkv));
+            let mut grads = Grads::zeros(&params);
+            let nodes = tape.backward(&y, activation(&params, &[t, shape.out_width()], &g), &mut grads);
+            check("dqkv", precision, &nodes.of(&leaf).unwrap().to_vec(), &inputs.backward(&qkv, &g_r));
+        }
+    }
+}
+
+#[test]
+fn a_cache_fed_in_parts_is_attention_over_the_whole() {
+    let shape = AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 16 };
+    let (device, t) = (device(2), 50);
+    let params = Params::new(&device, Precision::F32);
+    let qkv = wave(t * shape.qkv_width(), 1, 1.5);
+    let positions: Vec<i32> = (0..t as i32).collect();
+    let documents = [std::ops::Range { start: 0, end: t }];
+    let inputs = Inputs { shape, theta: 1e4, positions: &positions, documents: &documents };
+    let expected = inputs.forward(&qkv);
+    let mut cache = KvCache::new(shape, Arc::new(RopeTable::new(16, 1e4, 64)), 1, 64);
+    let mut found = Vec::new();
+    for part in [0..20, 20..21, 21..22, 22..50] {
+        let rows = &qkv[part.start * shape.qkv_width()..part.end * shape.qkv_width()];
+        let rows = activation(&params, &[part.len(), shape.qkv_width()], rows);
+        found.extend(cache.attend(&device, 0, &rows).to_vec());
+        cache.advance(part.len());
+    }
+    assert_eq!(cache.len(), t);
+    check("out", Precision::F32, &found, &expected);
+}
