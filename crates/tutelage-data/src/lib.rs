@@ -1,1 +1,26 @@
-//! stub
+//! Documents, token shards, packing, batches.
+//!
+//! # Tour
+//! - [`read_documents`] streams documents out of JSONL (also gzipped) and text files.
+//! - [`Split`] sends each document to training or held-out by the hash of its text.
+//! - [`ShardWriter`] and [`Shard`]: Megatron's `.bin`/`.idx` with a manifest of hashes beside them.
+//! - [`PackedSet`] lays a shard's documents in one stream and cuts it into sequences;
+//!   [`SequenceOrder`] says which sequences step `k` sees; [`Batch`] is what a model is given.
+//!
+//! Everything here is plain slices: this crate compiles without the engine.
+
+mod batch;
+mod documents;
+mod error;
+mod order;
+mod pack;
+mod shard;
+mod split;
+
+pub use batch::{Batch, IGNORED, hash_ids};
+pub use documents::{Document, DocumentReader, read_documents};
+pub use error::DataError;
+pub use order::SequenceOrder;
+pub use pack::{PackedSet, Sequence, Tail};
+pub use shard::{Shard, ShardManifest, ShardWriter};
+pub use split::Split;

@@ -1,1 +1,18 @@
-//! stub
+//! Tokenizers: train, encode, decode.
+//!
+//! # Tour
+//! - [`Tokenizer::train_bpe`] learns a byte-level BPE (GPT-2's pre-tokenization) with the `tokenizers`
+//!   library; [`Tokenizer::to_json`] is the `tokenizer.json` that Hugging Face's libraries read.
+//! - [`Tokenizer::encode_document`] is the one form in which a document is seen in training:
+//!   `<s> text </s>`. Special tokens that stand in the text as characters are encoded as characters.
+//! - [`Decoder`] turns tokens into text as they come, never cutting a character.
+//!
+//! This crate does not touch files; callers bring bytes and take strings.
+
+mod decoder;
+mod error;
+mod tokenizer;
+
+pub use decoder::Decoder;
+pub use error::TokenError;
+pub use tokenizer::{BOS, EOS, Tokenizer, UNK};

@@ -1,0 +1,174 @@
+//! Documents out of files.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use tutelage_run::FileError;
+
+use crate::DataError;
+
+/// One text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The text, never blank.
+    pub text: String,
+}
+
+/// Documents of one file, one by one. Blank documents are skipped.
+pub struct DocumentReader {
+    path: PathBuf,
+    text_field: String,
+    lines: Option<Box<dyn BufRead>>,
+    /// Whether the whole file is one document.
+    plain: bool,
+    line: usize,
+}
+
+/// Opens `.jsonl` or `.jsonl.gz` (an object a line, the text in `text_field`), or `.txt` or `.txt.gz`
+/// (the whole file is one document).
+///
+/// # Errors
+/// When the file cannot be opened or has another ending.
+pub fn read_documents(path: &Path, text_field: &str) -> Result<DocumentReader, DataError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let inner = name.strip_suffix(".gz");
+    let plain = match inner.unwrap_or(&name).rsplit_once('.').map(|(_, ending)| ending) {
+        Some("jsonl" | "ndjson") => false,
+        Some("txt" | "text") => true,
+        Some("zst") => return Err(wrong_format(path, "zstd is not read yet; recompress it with gzip")),
+        Some("parquet") => return Err(wrong_format(path, "Parquet is not read yet; write it as .jsonl.gz")),
+        _ => return Err(wrong_format(path, "expected a name ending in .jsonl, .jsonl.gz, .txt or .txt.gz")),
+    };
+    let file = File::open(path).map_err(FileError::io("read", path))?;
+    if file.metadata().is_ok_and(|m| m.is_dir()) {
+        return Err(wrong_format(path, "this is a folder; name its files"));
+    }
+    let lines: Box<dyn BufRead> = match inner {
+        Some(_) => Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(BufReader::new(file)))),
+        None => Box::new(BufReader::with_capacity(1 << 16, file)),
+    };
+    Ok(DocumentReader {
+        path: path.to_path_buf(),
+        text_field: text_field.to_owned(),
+        lines: Some(lines),
+        plain,
+        line: 0,
+    })
+}
+
+fn wrong_format(path: &Path, found: &str) -> DataError {
+    FileError::content(path, found).into()
+}
+
+impl DocumentReader {
+    fn next_bytes(&mut self) -> Result<Option<Vec<u8>>, DataError> {
+        let Some(lines) = &mut self.lines else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let read = if self.plain { lines.read_to_end(&mut bytes) } else { lines.read_until(b'\n', &mut bytes) };
+        self.line += 1;
+        match read {
+            Err(error) => Err(FileError::io("read", &self.path)(error).into()),
+            Ok(0) => Ok(None),
+            Ok(_) => Ok(Some(bytes)),
+        }
+    }
+
+    fn next_document(&mut self) -> Result<Option<Document>, DataError> {
+        while let Some(bytes) = self.next_bytes()? {
+            let content = String::from_utf8(bytes).map_err(|error| {
+                let at = error.utf8_error().valid_up_to();
+                self.wrong_line(format!("byte {at} is not UTF-8; convert the file to UTF-8"))
+            })?;
+            let text = if self.plain {
+                self.lines = None;
+                content
+            } else if content.trim().is_empty() {
+                continue;
+            } else {
+                self.text_of(&content)?
+            };
+            if !text.trim().is_empty() {
+                return Ok(Some(Document { text }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn text_of(&self, line: &str) -> Result<String, DataError> {
+        let field = &self.text_field;
+        let value: serde_json::Value =
+            serde_json::from_str(line).map_err(|error| self.wrong_line(format!("not JSON: {error}")))?;
+        let Some(object) = value.as_object() else {
+            return Err(self.wrong_line(format!("expected an object with a field '{field}'")));
+        };
+        match object.get(field) {
+            Some(serde_json::Value::String(text)) => Ok(text.clone()),
+            Some(_) => Err(self.wrong_line(format!("field '{field}' is not a string"))),
+            None => {
+                let found: Vec<&str> = object.keys().map(String::as_str).collect();
+                let fields = found.join(", ");
+                Err(self.wrong_line(format!("no field '{field}'; found: {fields}; set data.text_field")))
+            }
+        }
+    }
+
+    fn wrong_line(&self, found: String) -> DataError {
+        DataError::Line { path: self.path.clone(), line: self.line, found }
+    }
+}
+
+impl Iterator for DocumentReader {
+    type Item = Result<Document, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.next_document();
+        if next.is_err() {
+            self.lines = None;
+        }
+        next.transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn read(name: &str, bytes: &[u8]) -> Result<Vec<String>, DataError> {
+        let path = std::env::temp_dir().join(format!("tutelage-documents-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        let documents = read_documents(&path, "text").and_then(|r| r.map(|d| d.map(|d| d.text)).collect());
+        std::fs::remove_file(&path).unwrap();
+        documents
+    }
+
+    #[test]
+    fn formats_are_read() {
+        let jsonl = b"{\"text\":\"one\"}\n\n{\"text\":\"  \"}\n{\"id\":3,\"text\":\"two\\n\"}";
+        assert_eq!(read("a.jsonl", jsonl).unwrap(), ["one", "two\n"]);
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gz.write_all(jsonl).unwrap();
+        assert_eq!(read("a.jsonl.gz", &gz.finish().unwrap()).unwrap(), ["one", "two\n"]);
+        assert_eq!(read("a.txt", b"a\nb\n").unwrap(), ["a\nb\n"]);
+        assert!(read("empty.txt", b"").unwrap().is_empty());
+    }
+
+    #[test]
+    fn faults_are_named() {
+        for (name, bytes, message) in [
+            ("b.jsonl", &b"{\"text\":\"a\"}\n{\"body\":\"b\"}\n"[..], "line 2: no field 'text'; found: body"),
+            ("c.jsonl", b"{\"text\":3}", "not a string"),
+            ("d.jsonl", b"{\"text\":\"a\"}\n\xff\n", "line 2: byte 0 is not UTF-8"),
+            ("e.jsonl", b"{\"text\":", "line 1: not JSON"),
+            ("f.jsonl.gz", b"plain", "cannot read"),
+            ("g.jsonl.zst", b"", "recompress"),
+            ("h.csv", b"", "expected a name ending"),
+        ] {
+            let error = read(name, bytes).unwrap_err();
+            assert!(error.is_request() && error.to_string().contains(message), "{error}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What can go wrong.
+
+use std::path::PathBuf;
+
+use tutelage_run::FileError;
+use tutelage_token::TokenError;
+
+/// Data could not be read or made.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The tokenizer.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// A line of a document file.
+    #[error("{}, line {line}: {found}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Counted from one.
+        line: usize,
+        /// What was found, and what to try.
+        found: String,
+    },
+    /// Nothing to train on.
+    #[error("{0}")]
+    TooLittle(String),
+}
+
+impl DataError {
+    /// Whether the request was wrong, rather than the machine.
+    pub fn is_request(&self) -> bool {
+        match self {
+            DataError::File(error) => error.is_request(),
+            DataError::Token(error) => error.is_request(),
+            DataError::Line { .. } | DataError::TooLittle(_) => true,
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Megatron's indexed dataset: `.bin` holds token ids, `.idx` where each document lies in it.
+//!
+//! Layout of `.idx` (Megatron-LM, `core/datasets/indexed_dataset.py`), little-endian: magic
+//! `MMIDIDX\0\0`, version u64 = 1, dtype u8 (4: i32, 8: u16), sequences u64, document borders u64,
+//! lengths i32 each, byte offsets i64 each, document borders i64 each. Here a sequence is a document.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tutelage_run::{AtomicFile, FileError, Hash, MappedFile, hash_bytes, read_json, write_json};
+
+use crate::DataError;
+
+const MAGIC: &[u8; 9] = b"MMIDIDX\0\0";
+const HEADER: usize = 9 + 8 + 1 + 8 + 8;
+
+/// What a shard was made from, in `NAME.json` beside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShardManifest {
+    /// Always `tutelage-shard-1`.
+    pub format: String,
+    /// Hash of the tokenizer's file.
+    pub tokenizer: Hash,
+    /// Entries of its vocabulary.
+    pub vocab_size: u64,
+    /// Documents.
+    pub documents: u64,
+    /// Tokens, document borders included.
+    pub tokens: u64,
+    /// UTF-8 bytes of the documents' texts.
+    pub text_bytes: u64,
+    /// Hash of the `.bin` file: the corpus as tokens.
+    pub bin: Hash,
+    /// Hash of the `.idx` file.
+    pub idx: Hash,
+}
+
+const FORMAT: &str = "tutelage-shard-1";
+
+fn paths(stem: &Path) -> [PathBuf; 3] {
+    ["bin", "idx", "json"].map(|ending| stem.with_extension(ending))
+}
+
+/// Writes a shard document by document.
+#[derive(Debug)]
+pub struct ShardWriter {
+    stem: PathBuf,
+    tokenizer: Hash,
+    vocab_size: usize,
+    bin: AtomicFile,
+    lengths: Vec<i32>,
+    text_bytes: u64,
+}
+
+impl ShardWriter {
+    /// Begins `STEM.bin`, `STEM.idx` and `STEM.json`.
+    ///
+    /// # Errors
+    /// When files cannot be created.
+    pub fn create(stem: &Path, tokenizer: Hash, vocab_size: usize) -> Result<Self, DataError> {
+        let bin = AtomicFile::create(&paths(stem)[0])?;
+        Ok(Self { stem: stem.to_path_buf(), tokenizer, vocab_size, bin, lengths: Vec::new(), text_bytes: 0 })
+    }
+
+    fn wide(&self) -> bool {
+        self.vocab_size > usize::from(u16::MAX) + 1
+    }
+
+    /// Appends a document of `text_bytes` bytes of text.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn push(&mut self, ids: &[u32], text_bytes: usize) -> Result<(), DataError> {
+        let bytes: Vec<u8> = match self.wide() {
+            true => ids.iter().flat_map(|&id| (id as i32).to_le_bytes()).collect(),
+            false => ids.iter().flat_map(|&id| (id as u16).to_le_bytes()).collect(),
+        };
+        self.bin.write(&bytes)?;
+        self.lengths.push(i32::try_from(ids.len()).map_err(|_| {
+            DataError::TooLittle(format!("a document of {} tokens exceeds what a shard holds; split it", ids.len()))
+        })?);
+        self.text_bytes += text_bytes as u64;
+        Ok(())
+    }
+
+    /// Makes the three files appear, the manifest last.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn finish(self) -> Result<ShardManifest, DataError> {
+        let [bin_path, idx_path, json_path] = paths(&self.stem);
+        let wide = self.wide();
+        self.bin.commit()?;
+        let idx = index(&self.lengths, wide);
+        tutelage_run::write_atomic(&idx_path, &idx)?;
+        let manifest = ShardManifest {
+            format: FORMAT.to_owned(),
+            tokenizer: self.tokenizer,
+            vocab_size: self.vocab_size as u64,
+            documents: self.lengths.len() as u64,
+            tokens: self.lengths.iter().map(|&n| n as u64).sum(),
+            text_bytes: self.text_bytes,
+            bin: tutelage_run::hash_file(&bin_path)?,
+            idx: hash_bytes(&idx),
+        };
+        write_json(&json_path, &manifest)?;
+        Ok(manifest)
+    }
+}
+
+fn index(lengths: &[i32], wide: bool) -> Vec<u8> {
+    let (code, width) = if wide { (4u8, 4i64) } else { (8u8, 2i64) };
+    let mut out = MAGIC.to_vec();
+    out.extend(1u64.to_le_bytes());
+    out.push(code);
+    out.extend((lengths.len() as u64).to_le_bytes());
+    out.extend((lengths.len() as u64 + 1).to_le_bytes());
+    out.extend(lengths.iter().flat_map(|n| n.to_le_bytes()));
+    let mut offset = 0i64;
+    for &n in lengths {
+        out.extend(offset.to_le_bytes());
+        offset += i64::from(n) * width;
+    }
+    out.extend((0..=lengths.len() as i64).flat_map(i64::to_le_bytes));
+    out
+}
+
+/// A shard, mapped and verified.
+#[derive(Debug)]
+pub struct Shard {
+    manifest: ShardManifest,
+    bin: MappedFile,
+    wide: bool,
+    /// Token index at which each document starts, and the end.
+    starts: Vec<u64>,
+}
+
+impl Shard {
+    /// Opens `STEM.bin` and its companions, and compares hashes, lengths and the range of ids.
+    ///
+    /// # Errors
+    /// When a file is missing, truncated, or not what the manifest says.
+    pub fn open(stem: &Path) -> Result<Self, DataError> {
+        let [bin_path, idx_path, json_path] = paths(stem);
+        let manifest: ShardManifest = read_json(&json_path)?;
+        if manifest.format != FORMAT {
+            let found = format!("format '{}' where '{FORMAT}' is read", manifest.format);
+            return Err(FileError::content(&json_path, found).into());
+        }
+        let (bin, idx) = (MappedFile::open(&bin_path)?, MappedFile::open(&idx_path)?);
+        for (file, expected) in [(&bin, &manifest.bin), (&idx, &manifest.idx)] {
+            if hash_bytes(file.bytes()) != *expected {
+                let found = "is truncated or damaged: its hash is not the manifest's; \
+                             remove the stage's folder to make it anew";
+                return Err(FileError::content(file.path(), found).into());
+            }
+        }
+        let (wide, lengths) = parse_index(&idx)?;
+        let mut starts = vec![0];
+        for n in lengths {
+            starts.push(starts[starts.len() - 1] + n as u64);
+        }
+        let shard = Self { manifest, bin, wide, starts };
+        shard.check(&json_path)?;
+        Ok(shard)
+    }
+
+    fn check(&self, json_path: &Path) -> Result<(), DataError> {
+        let width = if self.wide { 4 } else { 2 };
+        let counted = (self.n_documents() as u64, self.n_tokens(), self.bin.bytes().len() as u64);
+        if counted != (self.manifest.documents, self.manifest.tokens, self.manifest.tokens * width) {
+            return Err(FileError::content(json_path, "does not agree with the .bin and .idx beside it").into());
+        }
+        let outside = (0..self.n_tokens()).map(|i| self.token(i)).find(|&id| u64::from(id) >= self.manifest.vocab_size);
+        match outside {
+            Some(id) => {
+                let found = format!("holds id {id}, outside its vocabulary of {}", self.manifest.vocab_size);
+                Err(FileError::content(self.bin.path(), found).into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What it was made from.
+    pub fn manifest(&self) -> &ShardManifest {
+        &self.manifest
+    }
+
+    /// Documents.
+    pub fn n_documents(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Tokens.
+    pub fn n_tokens(&self) -> u64 {
+        self.starts[self.starts.len() - 1]
+    }
+
+    /// Token indices of a document.
+    pub fn document(&self, index: usize) -> std::ops::Range<u64> {
+        self.starts[index]..self.starts[index + 1]
+    }
+
+    /// The token at an index.
+    pub fn token(&self, index: u64) -> u32 {
+        let (i, bytes) = (index as usize, self.bin.bytes());
+        if self.wide {
+            u32::from_le_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]])
+        } else {
+            u32::from(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]))
+        }
+    }
+}
+
+fn parse_index(idx: &MappedFile) -> Result<(bool, Vec<i32>), DataError> {
+    let bytes = idx.bytes();
+    let wrong = |found: &str| DataError::from(FileError::content(idx.path(), found));
+    if bytes.len() < HEADER || &bytes[..9] != MAGIC {
+        return Err(wrong("is not an index of Megatron's kind"));
+    }
+    let wide = match bytes[17] {
+        4 => true,
+        8 => false,
+        code => return Err(wrong(&format!("has element type {code}; 4 (i32) and 8 (u16) are read"))),
+    };
+    let mut count = [0; 8];
+    count.copy_from_slice(&bytes[18..26]);
+    let n = u64::from_le_bytes(count) as usize;
+    let lengths = bytes.get(HEADER..).and_then(|rest| rest.get(..n.checked_mul(4)?));
+    let Some(lengths) = lengths else { return Err(wrong("ends before its last document")) };
+    let lengths: Vec<i32> = lengths.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b)).collect();
+    if lengths.iter().any(|&n| n < 0) {
+        return Err(wrong("holds a negative length"));
+    }
+    Ok((wide, lengths))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(name: &str, vocab_size: usize) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("tutelage-shard-{name}-{}", std::process::id()));
+        tutelage_run::create_folder(&folder).unwrap();
+        let stem = folder.join("train");
+        let mut writer = ShardWriter::create(&stem, hash_bytes(b"t"), vocab_size).unwrap();
+        writer.push(&[1, 7, 2], 5).unwrap();
+        writer.push(&[1, 2], 0).unwrap();
+        writer.finish().unwrap();
+        stem
+    }
+
+    #[test]
+    fn the_index_is_megatrons_byte_for_byte() {
+        let expected: Vec<u8> = [
+            &b"MMIDIDX\0\0"[..],
+            &[1, 0, 0, 0, 0, 0, 0, 0, 8],
+            &[2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0],
+            &[3, 0, 0, 0, 2, 0, 0, 0],
+            &[0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0],
+            &[0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0],
+        ]
+        .concat();
+        assert_eq!(index(&[3, 2], false), expected);
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        for vocab_size in [100, 100_000] {
+            let stem = write(&format!("read{vocab_size}"), vocab_size);
+            let shard = Shard::open(&stem).unwrap();
+            assert_eq!((shard.n_documents(), shard.n_tokens(), shard.document(1)), (2, 5, 3..5));
+            assert_eq!((0..5).map(|i| shard.token(i)).collect::<Vec<_>>(), [1, 7, 2, 1, 2]);
+            tutelage_run::remove_folder(stem.parent().unwrap()).unwrap();
+        }
+    }
+
+    #[test]
+    fn damage_is_found() {
+        let stem = write("damage", 100);
+        for ending in ["bin", "idx"] {
+            let path = stem.with_extension(ending);
+            let good = std::fs::read(&path).unwrap();
+            let mut flipped = good.clone();
+            flipped[3] ^= 1;
+            for bad in [&good[..good.len() - 1], &flipped] {
+                std::fs::write(&path, bad).unwrap();
+                let error = Shard::open(&stem).unwrap_err();
+                assert!(error.is_request() && error.to_string().contains("damaged"), "{error}");
+            }
+            std::fs::write(&path, good).unwrap();
+        }
+        assert!(Shard::open(&stem).is_ok());
+        tutelage_run::remove_folder(stem.parent().unwrap()).unwrap();
+    }
+}

@@ -1,0 +1,189 @@
+//! Byte-level BPE.
+
+use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{AddedToken, TokenizerImpl};
+
+use crate::TokenError;
+
+/// Stands for nothing here (bytes cover every text); kept so that ids are InternLM2's.
+pub const UNK: &str = "<unk>";
+/// Begins a document.
+pub const BOS: &str = "<s>";
+/// Ends a document.
+pub const EOS: &str = "</s>";
+
+/// Bytes and special tokens: the smallest vocabulary.
+const MIN_VOCAB: usize = 256 + 3;
+
+/// A vocabulary and its merges.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    bos: u32,
+    eos: u32,
+}
+
+impl Tokenizer {
+    /// Learns exactly `vocab_size` entries from `texts`; the same texts give the same tokenizer.
+    ///
+    /// # Errors
+    /// When `vocab_size` is below the 259 that bytes and special tokens take, or above what the texts support.
+    pub fn train_bpe<'t>(texts: impl Iterator<Item = &'t str> + Send, vocab_size: usize) -> Result<Self, TokenError> {
+        if vocab_size < MIN_VOCAB {
+            let found = format!("but bytes and special tokens alone take {MIN_VOCAB}");
+            return Err(TokenError::VocabSize { asked: vocab_size, found });
+        }
+        let mut trainer = BpeTrainerBuilder::new()
+            .vocab_size(vocab_size)
+            .min_frequency(2)
+            .show_progress(false)
+            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+            .special_tokens([UNK, BOS, EOS].map(|token| AddedToken::from(token, true)).to_vec())
+            .build();
+        let mut inner: TokenizerImpl<
+            BPE,
+            tokenizers::NormalizerWrapper,
+            ByteLevel,
+            tokenizers::PostProcessorWrapper,
+            ByteLevel,
+        > = TokenizerImpl::new(BPE::default());
+        let byte_level = ByteLevel::default().add_prefix_space(false);
+        inner.with_pre_tokenizer(Some(byte_level));
+        inner.with_decoder(Some(byte_level));
+        inner.train(&mut trainer, texts).map_err(library)?;
+        let json = inner.to_string(false).map_err(library)?;
+        let tokenizer = Self::from_json(json.as_bytes())?;
+        if tokenizer.vocab_size() != vocab_size {
+            let found =
+                format!("but the text supports {} only; set a smaller size or add text", tokenizer.vocab_size());
+            return Err(TokenError::VocabSize { asked: vocab_size, found });
+        }
+        Ok(tokenizer)
+    }
+
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When it is none, or lacks `<s>` or `</s>`.
+    pub fn from_json(json: &[u8]) -> Result<Self, TokenError> {
+        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|e| TokenError::Format(e.to_string()))?;
+        // A document that holds the characters "</s>" must not end there.
+        inner.set_encode_special_tokens(true);
+        let id = |token| inner.token_to_id(token).ok_or(TokenError::MissingSpecial(token));
+        let (bos, eos) = (id(BOS)?, id(EOS)?);
+        Ok(Self { inner, bos, eos })
+    }
+
+    /// The `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When the library cannot write it.
+    pub fn to_json(&self) -> Result<String, TokenError> {
+        self.inner.to_string(true).map_err(library)
+    }
+
+    /// The `tokenizer_config.json` that goes with it.
+    pub fn config_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": BOS,
+            "eos_token": EOS,
+            "unk_token": UNK,
+            "clean_up_tokenization_spaces": false,
+        })
+    }
+
+    /// Number of entries, special tokens included.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// Id of [`BOS`].
+    pub fn bos(&self) -> u32 {
+        self.bos
+    }
+
+    /// Id of [`EOS`].
+    pub fn eos(&self) -> u32 {
+        self.eos
+    }
+
+    /// Ids of a text, without document borders.
+    ///
+    /// # Errors
+    /// When the library fails.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenError> {
+        Ok(self.inner.encode_fast(text, false).map_err(library)?.get_ids().to_vec())
+    }
+
+    /// Ids of a document: `<s> text </s>`.
+    ///
+    /// # Errors
+    /// When the library fails.
+    pub fn encode_document(&self, text: &str) -> Result<Vec<u32>, TokenError> {
+        let mut ids = vec![self.bos];
+        ids.extend(self.encode(text)?);
+        ids.push(self.eos);
+        Ok(ids)
+    }
+
+    /// Text of ids; special tokens are left out, and bytes that form no character become U+FFFD.
+    ///
+    /// # Errors
+    /// When the library fails.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenError> {
+        self.inner.decode(ids, true).map_err(library)
+    }
+}
+
+fn library(error: tokenizers::Error) -> TokenError {
+    TokenError::Library(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXTS: [&str; 3] =
+        ["the cat sat on the mat, the cat sat", "a cat and a mat \u{1f408} and a hat", "\n\tthe hat\r\n"];
+
+    fn trained() -> Tokenizer {
+        Tokenizer::train_bpe(TEXTS.into_iter(), 270).unwrap()
+    }
+
+    #[test]
+    fn any_text_comes_back() {
+        let tokenizer = trained();
+        for text in TEXTS.into_iter().chain(["", "\u{0}\u{7f}", "unseen: \u{4f60}\u{597d}", "  two  spaces "]) {
+            assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()).unwrap(), text);
+        }
+        assert!(tokenizer.encode("the cat").unwrap().len() < "the cat".len());
+    }
+
+    #[test]
+    fn training_and_reading_back_are_exact() {
+        let (a, b) = (trained(), trained());
+        assert_eq!(a.to_json().unwrap(), b.to_json().unwrap());
+        let read = Tokenizer::from_json(a.to_json().unwrap().as_bytes()).unwrap();
+        assert_eq!(read.encode(TEXTS[0]).unwrap(), a.encode(TEXTS[0]).unwrap());
+        assert_eq!((read.vocab_size(), read.bos(), read.eos()), (270, 1, 2));
+    }
+
+    #[test]
+    fn special_tokens_in_a_text_are_characters() {
+        let tokenizer = trained();
+        let ids = tokenizer.encode_document("a </s> b").unwrap();
+        assert_eq!(ids.iter().filter(|&&id| id == tokenizer.eos()).count(), 1);
+        assert_eq!(tokenizer.decode(&ids).unwrap(), "a </s> b");
+    }
+
+    #[test]
+    fn impossible_sizes_are_refused() {
+        for size in [10, 100_000] {
+            let error = Tokenizer::train_bpe(TEXTS.into_iter(), size).unwrap_err();
+            assert!(error.is_request() && error.to_string().contains(&size.to_string()), "{error}");
+        }
+        assert!(Tokenizer::from_json(b"{}").is_err());
+    }
+}
