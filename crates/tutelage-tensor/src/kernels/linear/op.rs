@@ -1,6 +1,7 @@
 //! Linear layers on the tape.
 
 use super::cpu;
+use crate::matmul::Out;
 use crate::tape::{Backward, Node};
 use crate::{ParamId, Tape, Tensor, Var};
 
@@ -45,5 +46,13 @@ impl Tape<'_> {
         let value = cpu::forward_add(self.params(), weight, x.value(), residual.value());
         let linear = Linear { x: x.value().clone(), node: x.node(), weight };
         self.record(value, || Box::new(LinearAdd { linear, residual: residual.node() }))
+    }
+
+    /// `x W^T` in f32, whatever the activations' type; for logits, so there is no way back.
+    pub fn linear_f32(&self, x: &Var, weight: ParamId) -> Tensor {
+        let (t, n) = (x.value().dims2().0, self.params().get(weight).shape()[0]);
+        let mut out = self.device().buffer::<f32>(t * n);
+        cpu::forward_into(self.params(), weight, x.value(), Out::F32(&mut out));
+        Tensor::new([t, n], out)
     }
 }

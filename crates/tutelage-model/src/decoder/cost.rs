@@ -1,0 +1,65 @@
+//! What a model costs, for plans and for FLOP/s.
+
+use super::DecoderConfig;
+
+impl DecoderConfig {
+    /// Weights in all.
+    pub fn n_weights(&self) -> u64 {
+        let (v, d) = (self.vocab_size as u64, self.d_model as u64);
+        2 * v * d + d + self.n_layers as u64 * (self.block_matrices() + 2 * d)
+    }
+
+    fn block_matrices(&self) -> u64 {
+        let d = self.d_model as u64;
+        let qkv = ((self.n_heads + 2 * self.n_kv_heads) * self.d_head()) as u64;
+        qkv * d + d * d + 3 * d * self.d_ff as u64
+    }
+
+    /// Floating-point operations of a forward pass per token, at documents of `seq_len` tokens: two for each
+    /// weight that is multiplied, and attention's two products over half of the square.
+    pub fn forward_flops(&self, seq_len: usize) -> u64 {
+        let head = (self.vocab_size * self.d_model) as u64;
+        let attention = 2 * (seq_len * self.d_model) as u64;
+        2 * head + self.n_layers as u64 * (2 * self.block_matrices() + attention)
+    }
+
+    /// The same for a training step: the backward pass is two forward passes.
+    pub fn training_flops(&self, seq_len: usize) -> u64 {
+        3 * self.forward_flops(seq_len)
+    }
+
+    /// Bytes that `t` tokens leave on the tape, with activations of `width` bytes an element.
+    pub fn tape_bytes(&self, t: usize, width: usize, recompute: bool) -> u64 {
+        let (t, d, width) = (t as u64, self.d_model as u64, width as u64);
+        let qkv = ((self.n_heads + 2 * self.n_kv_heads) * self.d_head()) as u64;
+        // Residual stream twice a block in f32; norms, attention and the gated unit in activations.
+        let block = t * (8 * d + width * (3 * d + qkv + 3 * self.d_ff as u64));
+        match recompute {
+            true => t * 4 * d * self.n_layers as u64 + block,
+            false => block * self.n_layers as u64,
+        }
+    }
+
+    /// Bytes of weights, gradients and AdamW's moments in training, with bf16 copies in both orientations.
+    pub fn training_state_bytes(&self) -> u64 {
+        (4 + 4 + 8 + 2 + 2) * self.n_weights()
+    }
+
+    /// Bytes of weights for inference, with one bf16 copy.
+    pub fn inference_bytes(&self) -> u64 {
+        (4 + 2) * self.n_weights()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::tests::tiny;
+
+    #[test]
+    fn counts_are_those_worked_out_by_hand() {
+        let c = tiny();
+        // Block: qkv (4 + 4) * 4 * 16 = 512, wo 256, feed-forward 3 * 16 * 24 = 1152.
+        assert_eq!(c.n_weights(), 2 * 40 * 16 + 16 + 2 * (512 + 256 + 1152 + 32));
+        assert_eq!(c.forward_flops(8), 2 * 640 + 2 * (2 * 1920 + 2 * 8 * 16));
+    }
+}

@@ -1,0 +1,64 @@
+//! One decoder; a family is a configuration and a map of names.
+
+mod config;
+mod cost;
+mod forward;
+mod init;
+mod weights;
+
+use std::sync::Arc;
+
+use tutelage_tensor::kernels::attention::{AttentionShape, RopeTable};
+use tutelage_tensor::{ParamId, Params};
+
+pub use config::DecoderConfig;
+pub use forward::Input;
+use weights::Weights;
+
+/// A decoder: parameters and how they are applied.
+#[derive(Debug)]
+pub struct Decoder {
+    config: DecoderConfig,
+    params: Params,
+    weights: Weights,
+    rope: Arc<RopeTable>,
+    recompute: bool,
+}
+
+impl Decoder {
+    fn assemble(config: DecoderConfig, params: Params, weights: Weights) -> Self {
+        let rope = Arc::new(RopeTable::new(config.d_head(), config.rope_theta, config.max_positions));
+        Self { config, params, weights, rope, recompute: false }
+    }
+
+    /// Keeps only each block's input in training and computes the block again on the way back:
+    /// less memory, about a third more time, the same bits.
+    pub fn set_recompute(&mut self, recompute: bool) {
+        self.recompute = recompute;
+    }
+
+    /// Sizes.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// All weights.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// All weights, for the optimizer.
+    pub fn params_mut(&mut self) -> &mut Params {
+        &mut self.params
+    }
+
+    /// The output layer `[vocab_size, d_model]`.
+    pub fn head(&self) -> ParamId {
+        self.weights.head
+    }
+
+    fn attention_shape(&self) -> AttentionShape {
+        let c = &self.config;
+        AttentionShape { n_heads: c.n_heads, n_kv_heads: c.n_kv_heads, d_head: c.d_head() }
+    }
+}
