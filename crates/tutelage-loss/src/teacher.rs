@@ -1,0 +1,52 @@
+//! What a teacher is to the training loop.
+
+use std::error::Error;
+use std::ops::Range;
+
+use tutelage_tensor::kernels::linear_loss::TeacherLogits;
+
+use crate::SparseTargets;
+
+/// What a teacher says of a batch, row by row.
+pub enum Targets<'t> {
+    /// Nothing: the text alone.
+    Hard,
+    /// Its whole distribution, multiplied out chunk by chunk beside the student's.
+    Soft(TeacherLogits<'t>),
+    /// The most likely entries with log-probabilities at temperature 1.
+    TopK(SparseTargets),
+    /// Counts of entries drawn from it.
+    Sampled(SparseTargets),
+}
+
+/// What a teacher is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct TeacherInput<'a> {
+    /// Token ids `[t]`.
+    pub ids: &'a [i32],
+    /// Position of each row in its document `[t]`.
+    pub positions: &'a [i32],
+    /// Rows of each document.
+    pub documents: &'a [Range<usize>],
+    /// Number of each sequence in the packed set, and its rows.
+    pub sequences: &'a [(usize, Range<usize>)],
+}
+
+/// A source of targets.
+pub trait Teacher {
+    /// Targets for every row of a batch.
+    ///
+    /// # Errors
+    /// When the source cannot be read, or is for another text.
+    fn targets(&mut self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError>;
+}
+
+/// A teacher could not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct TeacherError {
+    /// Whether the request was wrong, rather than the machine.
+    pub is_request: bool,
+    /// Why.
+    pub source: Box<dyn Error + Send + Sync>,
+}
