@@ -1,1 +1,17 @@
-//! stub
+//! Sources of targets: a live model, or a cache on disk.
+//!
+//! # Tour
+//! - [`LiveTeacher`]: a model that runs beside the student; its full distribution is multiplied out chunk by
+//!   chunk by the engine.
+//! - [`cache`]: the same teacher's truncated distributions written once ([`cache::write`]) and read many times
+//!   ([`CachedTeacher`]). A cache names the teacher, tokenizer and packing it was made for and is refused for
+//!   others; every row carries the hash of its input ids and a checksum.
+
+pub mod cache;
+mod cached;
+mod error;
+mod live;
+
+pub use cached::CachedTeacher;
+pub use error::CacheError;
+pub use live::LiveTeacher;
