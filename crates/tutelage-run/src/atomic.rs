@@ -126,7 +126,7 @@ impl AtomicFolder {
     }
 
     /// Where to put the files until then. Files written through this crate are durable already.
-    pub fn path(&self) -> &Path {
+    pub fn inside(&self) -> &Path {
         &self.temporary
     }
 
@@ -176,7 +176,7 @@ mod tests {
         let folder = folder("folder");
         for content in ["one", "two"] {
             let new = AtomicFolder::create(&folder.join("c")).unwrap();
-            write_atomic(&new.path().join("x"), content.as_bytes()).unwrap();
+            write_atomic(&new.inside().join("x"), content.as_bytes()).unwrap();
             new.commit().unwrap();
         }
         assert_eq!(fs::read(folder.join("c/x")).unwrap(), b"two");

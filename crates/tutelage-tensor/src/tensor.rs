@@ -120,6 +120,13 @@ impl Tensor {
         }
     }
 
+    /// A copy of the last row of a matrix, `[1, columns]`.
+    pub fn last_row(&self, device: &Device) -> Tensor {
+        let (rows, columns) = self.dims2();
+        let values = self.to_vec();
+        Tensor::rounded(device, [1, columns], &values[(rows - 1) * columns..], self.dtype())
+    }
+
     /// `self + other`, in place where the storage is not shared.
     pub(crate) fn add(mut self, other: &Tensor, device: &Device) -> Tensor {
         assert_eq!(self.shape, other.shape, "sum of gradients of different shapes");

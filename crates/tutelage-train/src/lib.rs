@@ -1,1 +1,22 @@
-//! stub
+//! The training loop: step, accumulation, AdamW, checkpoints, metrics.
+//!
+//! # Tour
+//! - [`train`] runs a model to its last step, from the newest whole checkpoint if there is one.
+//! - [`TrainConfig`] says how; [`Distillation`] says how a teacher's targets enter the loss. Which teacher it
+//!   is, the loop never learns: it holds a `dyn Teacher` or none.
+//! - [`checkpoint`]: folders `step-N` written beside, synced, renamed; the last few are kept.
+//!
+//! Data order is a function of (seed, step), so weights, moments, the step number and the running means of
+//! the metrics are all there is to save: a run that was killed ends with the same bits.
+
+pub mod checkpoint;
+mod config;
+mod error;
+mod metrics;
+mod optimizer;
+mod step;
+mod trainer;
+
+pub use config::{Distillation, TrainConfig};
+pub use error::TrainError;
+pub use trainer::{Job, Outcome, TrainStats, train};

@@ -64,16 +64,16 @@ impl DecoderConfig {
                 return fault(field, value, "is larger than any model".to_owned());
             }
         }
-        if self.d_model % self.n_heads != 0 {
+        if !self.d_model.is_multiple_of(self.n_heads) {
             let message = format!("does not divide d_model = {}; heads share the width evenly", self.d_model);
             return fault("n_heads", self.n_heads, message);
         }
-        if self.n_heads % self.n_kv_heads != 0 {
+        if !self.n_heads.is_multiple_of(self.n_kv_heads) {
             let message = format!("does not divide n_heads = {}; query heads share them evenly", self.n_heads);
             return fault("n_kv_heads", self.n_kv_heads, message);
         }
         let d_head = self.d_head();
-        if d_head % 2 != 0 || d_head > MAX_D_HEAD {
+        if !d_head.is_multiple_of(2) || d_head > MAX_D_HEAD {
             let message = format!("gives heads of {d_head}; they must be even (rotation) and at most {MAX_D_HEAD}");
             return fault("n_heads", self.n_heads, message);
         }

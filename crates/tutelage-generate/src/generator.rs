@@ -1,0 +1,114 @@
+//! Continuing a text.
+
+use std::path::Path;
+
+use tutelage_model::Decoder;
+use tutelage_run::{RandomStream, StopFlag, read_bytes};
+use tutelage_tensor::{Device, Precision};
+use tutelage_token::{Decoder as TextDecoder, TokenError, Tokenizer};
+
+use crate::{GenerateError, Sampling};
+
+/// A model with its tokenizer.
+#[derive(Debug)]
+pub struct Generator {
+    model: Decoder,
+    tokenizer: Tokenizer,
+}
+
+/// Why a text ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// The model ended the document.
+    EndOfDocument,
+    /// As many tokens as asked for.
+    MaxTokens,
+    /// No position is left in the model.
+    ContextFull,
+    /// Asked to stop.
+    Stopped,
+}
+
+impl Generator {
+    /// A model with its tokenizer, which must have as many entries as the model has rows.
+    ///
+    /// # Errors
+    /// When they do not fit.
+    pub fn new(model: Decoder, tokenizer: Tokenizer) -> Result<Self, GenerateError> {
+        let (rows, entries) = (model.config().vocab_size, tokenizer.vocab_size());
+        if entries > rows {
+            let found =
+                format!("the tokenizer has {entries} entries, the model {rows}; they belong to different models");
+            return Err(GenerateError::Request(found));
+        }
+        Ok(Self { model, tokenizer })
+    }
+
+    /// Reads a model's folder.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged.
+    pub fn open(folder: &Path, device: &Device, precision: Precision) -> Result<Self, GenerateError> {
+        let model = Decoder::load(folder, device, precision)?;
+        let path = folder.join("tokenizer.json");
+        let tokenizer = Tokenizer::from_json(&read_bytes(&path)?).map_err(|error| match error {
+            TokenError::Format(found) => TokenError::Format(format!("{}: {found}", path.display())),
+            other => other,
+        })?;
+        Self::new(model, tokenizer)
+    }
+
+    /// Continues `prompt`; `show` is given the text as it comes.
+    ///
+    /// # Errors
+    /// When the prompt does not fit into the model's positions.
+    pub fn continue_text(
+        &self,
+        prompt: &str,
+        sampling: &Sampling,
+        stop: &StopFlag,
+        show: &mut dyn FnMut(&str),
+    ) -> Result<StopReason, GenerateError> {
+        sampling.validate()?;
+        let mut ids = vec![self.tokenizer.bos()];
+        ids.extend(self.tokenizer.encode(prompt)?);
+        let positions = self.model.config().max_positions;
+        if ids.len() >= positions {
+            let found = format!("the prompt has {} tokens where the model has {positions} positions", ids.len());
+            return Err(GenerateError::Request(found));
+        }
+        let mut cache = self.model.new_cache(ids.len() + sampling.max_tokens);
+        let mut random = RandomStream::new(sampling.seed, "sampling");
+        let mut text = TextDecoder::new(&self.tokenizer);
+        let mut reason = StopReason::MaxTokens;
+        for _ in 0..sampling.max_tokens {
+            if stop.is_raised() {
+                reason = StopReason::Stopped;
+                break;
+            }
+            if cache.len() + ids.len() > cache.capacity() {
+                reason = StopReason::ContextFull;
+                break;
+            }
+            let id = sampling.draw(&self.next_logits(&ids, &mut cache), &mut random);
+            if id == self.tokenizer.eos() {
+                reason = StopReason::EndOfDocument;
+                break;
+            }
+            show(&text.push(id)?);
+            ids = vec![id];
+        }
+        show(&text.finish()?);
+        Ok(reason)
+    }
+
+    fn next_logits(&self, ids: &[u32], cache: &mut tutelage_tensor::kernels::attention::KvCache) -> Vec<f32> {
+        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+        let hidden = self.model.continue_hidden(&ids, cache);
+        let last = hidden.last_row(self.model.params().device());
+        let mut logits = self.model.logits(last).to_vec();
+        // Rows beyond the tokenizer's entries stand for nothing.
+        logits.truncate(self.tokenizer.vocab_size());
+        logits
+    }
+}

@@ -1,0 +1,159 @@
+//! Checkpoints: `step-0000100/` with `model.safetensors`, `optimizer.safetensors` and `state.json`.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tutelage_model::{Decoder, Named, read_tensors, write_tensors};
+use tutelage_run::{AtomicFolder, FileError, Hash, create_folder, hash_file, read_json, remove_folder, write_json};
+
+use crate::TrainError;
+use crate::metrics::{Interval, Lengths};
+use crate::optimizer::Moments;
+
+const FORMAT: &str = "tutelage-checkpoint-1";
+
+/// `state.json`: everything that is not an array.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Always `tutelage-checkpoint-1`.
+    pub format: String,
+    /// Hash of all settings that shape the run; a checkpoint of others is refused.
+    pub fingerprint: Hash,
+    /// Steps done.
+    pub step: u64,
+    /// Tokens trained on.
+    pub tokens: u64,
+    /// Seconds of training so far.
+    pub seconds: f64,
+    /// Running means of the metrics.
+    pub interval: Interval,
+    /// Lengths of the journals.
+    pub lengths: Lengths,
+    /// Hash of `model.safetensors`.
+    pub model: Hash,
+    /// Hash of `optimizer.safetensors`.
+    pub optimizer: Hash,
+}
+
+impl State {
+    pub(crate) fn format() -> String {
+        FORMAT.to_owned()
+    }
+}
+
+/// Verifies a checkpoint's files; returns its state.
+///
+/// # Errors
+/// When a file is missing or damaged.
+pub fn verify(folder: &Path) -> Result<State, FileError> {
+    let path = folder.join("state.json");
+    let state: State = read_json(&path)?;
+    if state.format != FORMAT {
+        return Err(FileError::content(&path, format!("format '{}' where '{FORMAT}' is read", state.format)));
+    }
+    for (name, expected) in [("model", &state.model), ("optimizer", &state.optimizer)] {
+        let path = folder.join(name).with_extension("safetensors");
+        if hash_file(&path)? != *expected {
+            return Err(FileError::content(&path, "is truncated or damaged: its hash is not the one in state.json"));
+        }
+    }
+    Ok(state)
+}
+
+/// Checkpoints in a folder, newest first.
+pub(crate) fn list(folder: &Path) -> Vec<(u64, PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<(u64, PathBuf)> = entries
+        .filter_map(|entry| {
+            let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
+            Some((step, entry.path()))
+        })
+        .collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    found
+}
+
+pub(crate) fn save(
+    folder: &Path,
+    model: &Decoder,
+    moments: &Moments,
+    keep: usize,
+    step: u64,
+    state: impl FnOnce(Hash, Hash) -> State,
+) -> Result<(), TrainError> {
+    create_folder(folder)?;
+    let params = model.params();
+    let weights: Vec<Named<'_>> =
+        params.iter().map(|(_, p)| (p.name().to_owned(), p.shape().to_vec(), p.values())).collect();
+    let both = [("first_moment", &moments.first), ("second_moment", &moments.second)];
+    let arrays: Vec<Named<'_>> = both
+        .into_iter()
+        .flat_map(|(kind, grads)| {
+            params.iter().map(move |(id, p)| (format!("{kind}.{}", p.name()), p.shape().to_vec(), grads.get(id)))
+        })
+        .collect();
+    let new = AtomicFolder::create(&folder.join(format!("step-{step:07}")))?;
+    let model_hash = write_tensors(&new.inside().join("model.safetensors"), &weights)?;
+    let optimizer_hash = write_tensors(&new.inside().join("optimizer.safetensors"), &arrays)?;
+    write_json(&new.inside().join("state.json"), &state(model_hash, optimizer_hash))?;
+    new.commit()?;
+    for (_, old) in list(folder).into_iter().skip(keep.max(1)) {
+        remove_folder(&old)?;
+    }
+    Ok(())
+}
+
+/// The newest checkpoint that is whole, loaded into `model` and `moments`; `note` is told of damaged ones.
+pub(crate) fn resume(
+    folder: &Path,
+    fingerprint: &Hash,
+    model: &mut Decoder,
+    moments: &mut Moments,
+    note: &mut dyn FnMut(&str),
+) -> Result<Option<State>, TrainError> {
+    let all = list(folder);
+    for (_, path) in &all {
+        match verify(path) {
+            Ok(state) => {
+                load(path, &state, fingerprint, model, moments)?;
+                return Ok(Some(state));
+            }
+            Err(error) => note(&format!("checkpoint passed over: {error}")),
+        }
+    }
+    match all.first() {
+        Some((_, path)) => {
+            Err(TrainError::Checkpoint { path: path.clone(), found: "no checkpoint here is whole".to_owned() })
+        }
+        None => Ok(None),
+    }
+}
+
+fn load(
+    folder: &Path,
+    state: &State,
+    fingerprint: &Hash,
+    model: &mut Decoder,
+    moments: &mut Moments,
+) -> Result<(), TrainError> {
+    if state.fingerprint != *fingerprint {
+        let found = "is a checkpoint of a training with other settings, data or teacher".to_owned();
+        return Err(TrainError::Checkpoint { path: folder.to_path_buf(), found });
+    }
+    let params = model.params_mut();
+    let ids: Vec<_> = params.iter().map(|(id, p)| (id, p.name().to_owned(), p.shape().to_vec())).collect();
+    read_tensors(&folder.join("model.safetensors"), None, |array| {
+        ids.iter().try_for_each(|(id, name, shape)| {
+            params.values_mut(*id).copy_from_slice(&array(name, shape)?);
+            Ok(())
+        })
+    })?;
+    read_tensors(&folder.join("optimizer.safetensors"), None, |array| {
+        ids.iter().try_for_each(|(id, name, shape)| {
+            moments.first.get_mut(*id).copy_from_slice(&array(&format!("first_moment.{name}"), shape)?);
+            moments.second.get_mut(*id).copy_from_slice(&array(&format!("second_moment.{name}"), shape)?);
+            Ok(())
+        })
+    })?;
+    Ok(())
+}

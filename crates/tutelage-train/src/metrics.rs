@@ -1,0 +1,114 @@
+//! The numbers of a run, in lines and for TensorBoard.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use tutelage_loss::Terms;
+use tutelage_run::records::{MetricsRecord, ThroughputRecord};
+use tutelage_run::{EventFile, FileError, Journal, peak_memory_bytes};
+
+/// Running means since the last line; part of a checkpoint, so that lines do not depend on interruptions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    steps: u64,
+    loss: f64,
+    lm_loss: f64,
+    kd_loss: f64,
+}
+
+impl Interval {
+    pub(crate) fn add(&mut self, terms: Terms) {
+        self.steps += 1;
+        self.loss += terms.loss;
+        self.lm_loss += terms.lm;
+        self.kd_loss += terms.kd;
+    }
+
+    /// Mean loss, text loss and distance.
+    pub(crate) fn means(&self) -> [f64; 3] {
+        [self.loss, self.lm_loss, self.kd_loss].map(|sum| sum / self.steps.max(1) as f64)
+    }
+}
+
+/// Lengths of the two journals that a checkpoint vouches for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lengths {
+    metrics: u64,
+    throughput: u64,
+}
+
+/// Writes both journals and the event file.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    metrics: Journal,
+    throughput: Journal,
+    events: EventFile,
+    seconds_before: f64,
+    start: Instant,
+    last: (f64, u64),
+}
+
+impl Recorder {
+    /// Opens the files in `folder` at what a checkpoint vouches for.
+    pub(crate) fn open(
+        folder: &Path,
+        lengths: Lengths,
+        (step, tokens, seconds): (u64, u64, f64),
+    ) -> Result<Self, FileError> {
+        Ok(Self {
+            metrics: Journal::open_at(&folder.join("metrics.jsonl"), lengths.metrics)?,
+            throughput: Journal::open_at(&folder.join("throughput.jsonl"), lengths.throughput)?,
+            events: EventFile::create(&folder.join("tb"), step)?,
+            seconds_before: seconds,
+            start: Instant::now(),
+            last: (seconds, tokens),
+        })
+    }
+
+    /// Seconds of training over all processes.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.seconds_before + self.start.elapsed().as_secs_f64()
+    }
+
+    /// Tokens a second since the last line.
+    pub(crate) fn tokens_per_second(&self, tokens: u64) -> f64 {
+        (tokens - self.last.1) as f64 / (self.seconds() - self.last.0).max(1e-9)
+    }
+
+    pub(crate) fn write(&mut self, record: &MetricsRecord, flops_per_token: u64) -> Result<(), FileError> {
+        let tokens_per_second = self.tokens_per_second(record.tokens);
+        let throughput = ThroughputRecord {
+            step: record.step,
+            seconds: self.seconds(),
+            tokens_per_second,
+            flops_per_second: tokens_per_second * flops_per_token as f64,
+            memory_bytes: peak_memory_bytes(),
+        };
+        self.last = (throughput.seconds, record.tokens);
+        self.metrics.append(record)?;
+        self.throughput.append(&throughput)?;
+        let optional = [
+            ("train/kd_loss", record.kd_loss),
+            ("schedule/alpha", record.alpha),
+            ("schedule/temperature", record.temperature),
+            ("heldout/loss", record.heldout_loss),
+            ("throughput/memory_bytes", throughput.memory_bytes.map(|bytes| bytes as f64)),
+        ];
+        let mut scalars = vec![
+            ("train/loss", record.loss),
+            ("train/lm_loss", record.lm_loss),
+            ("schedule/lr", record.lr),
+            ("train/grad_norm", record.grad_norm),
+            ("throughput/tokens_per_second", tokens_per_second),
+            ("throughput/flops_per_second", throughput.flops_per_second),
+        ];
+        scalars.extend(optional.iter().filter_map(|&(tag, value)| Some((tag, value?))));
+        self.events.scalars(record.step, &scalars)
+    }
+
+    /// Makes the journals durable.
+    pub(crate) fn sync(&mut self) -> Result<Lengths, FileError> {
+        Ok(Lengths { metrics: self.metrics.sync()?, throughput: self.throughput.sync()? })
+    }
+}

@@ -1,0 +1,84 @@
+//! The gradient of one step.
+
+use tutelage_data::{Batch, IGNORED, PackedSet};
+use tutelage_loss::{Mixture, Targets, Teacher, TeacherInput, Terms};
+use tutelage_model::{Decoder, Input};
+use tutelage_tensor::{Grads, Tape};
+
+use crate::{Distillation, TrainConfig, TrainError};
+
+/// Means over the learned tokens of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct StepResult {
+    pub(crate) terms: Terms,
+    /// Rows that went through the model.
+    pub(crate) tokens: u64,
+}
+
+/// Adds the gradient of the mean loss over the sequences `indices`, micro-batch by micro-batch. The mean is over
+/// all learned tokens of the step, whichever micro-batch they fall into.
+pub(crate) fn accumulate(
+    model: &Decoder,
+    set: &PackedSet,
+    indices: &[usize],
+    config: &TrainConfig,
+    step: u64,
+    mut teacher: Option<&mut (dyn Teacher + '_)>,
+    grads: &mut Grads,
+) -> Result<StepResult, TrainError> {
+    let batches: Vec<Batch> = indices.chunks(config.micro_batch_size).map(|indices| Batch::new(set, indices)).collect();
+    let n_targets: usize = batches.iter().map(Batch::n_targets).sum();
+    let scale = 1.0 / n_targets.max(1) as f32;
+    let mut sums = [0.0; 3];
+    let mut tokens = 0;
+    for batch in &batches {
+        let targets = match teacher.as_deref_mut() {
+            Some(teacher) => teacher.targets(teacher_input(batch))?,
+            None => Targets::Hard,
+        };
+        let mixture = mixture(batch, config.distillation.as_ref(), (step, config.steps), scale);
+        let live = match &targets {
+            Targets::Soft(logits) => Some(logits),
+            _ => None,
+        };
+        let mut tape = Tape::training(model.params());
+        let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
+        let hidden = model.hidden(&mut tape, input);
+        let objective = mixture.with_targets(&targets);
+        let terms = tape.linear_loss_backward(&hidden, model.head(), live, &objective, grads);
+        sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += term);
+        tokens += batch.ids.len() as u64;
+    }
+    let means = sums.map(|sum| sum / n_targets.max(1) as f64);
+    Ok(StepResult { terms: Terms::from_sums(&means), tokens })
+}
+
+fn teacher_input(batch: &Batch) -> TeacherInput<'_> {
+    TeacherInput {
+        ids: &batch.ids,
+        positions: &batch.positions,
+        documents: &batch.documents,
+        sequences: &batch.sequences,
+    }
+}
+
+fn mixture<'b>(
+    batch: &'b Batch,
+    distillation: Option<&Distillation>,
+    (step, steps): (u64, u64),
+    scale: f32,
+) -> Mixture<'b> {
+    const { assert!(IGNORED < 0, "objectives skip negative labels") };
+    let text = Mixture::text(&batch.labels, scale);
+    match distillation {
+        None => text,
+        Some(d) => Mixture {
+            alpha: d.alpha.at(step, steps) as f32,
+            divergence: d.divergence,
+            teacher_temperature: d.temperature.at(step, steps) as f32,
+            student_temperature: d.student_temperature as f32,
+            temperature_squared: d.temperature_squared,
+            ..text
+        },
+    }
+}

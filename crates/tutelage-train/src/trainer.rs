@@ -1,0 +1,190 @@
+//! The loop.
+
+use std::path::Path;
+
+use tutelage_data::{PackedSet, SequenceOrder};
+use tutelage_loss::Teacher;
+use tutelage_model::Decoder;
+use tutelage_run::records::MetricsRecord;
+use tutelage_run::{Event, Hash, Observer, StopFlag};
+use tutelage_tensor::Grads;
+
+use crate::checkpoint::{self, State};
+use crate::metrics::{Interval, Lengths, Recorder};
+use crate::optimizer::{Moments, grad_norm, update};
+use crate::step::accumulate;
+use crate::{TrainConfig, TrainError};
+
+/// What a training is given.
+pub struct Job<'a> {
+    /// The model, with its first values.
+    pub model: Decoder,
+    /// What it is trained on.
+    pub set: &'a PackedSet,
+    /// How.
+    pub config: &'a TrainConfig,
+    /// Who teaches it.
+    pub teacher: Option<&'a mut (dyn Teacher + 'a)>,
+    /// Where checkpoints and metrics go.
+    pub folder: &'a Path,
+    /// Hash of everything that shapes the result.
+    pub fingerprint: &'a Hash,
+    /// Held-out loss of a model, nats per token.
+    pub evaluate: &'a mut (dyn FnMut(&Decoder) -> f64 + 'a),
+    /// Name of the stage, for events.
+    pub stage: &'a str,
+    /// What it does, for events.
+    pub detail: &'a str,
+}
+
+/// How a training ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// At its last step.
+    Done(Box<Decoder>, TrainStats),
+    /// It was asked to stop; a checkpoint of this many steps is saved.
+    Stopped {
+        /// Steps done.
+        step: u64,
+    },
+}
+
+/// What a training cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainStats {
+    /// Tokens trained on.
+    pub tokens: u64,
+    /// Seconds, over all interruptions.
+    pub seconds: f64,
+}
+
+/// Trains to the last step, from the newest whole checkpoint in the folder if there is one.
+///
+/// # Errors
+/// When a checkpoint does not belong to this training, the loss stops being a number, or a file or the teacher
+/// fails.
+pub fn train(mut job: Job<'_>, observer: &mut dyn Observer, stop: &StopFlag) -> Result<Outcome, TrainError> {
+    let config = job.config;
+    let mut moments = Moments::zeros(job.model.params());
+    let mut grads = Grads::zeros(job.model.params());
+    let checkpoints = job.folder.join("checkpoints");
+    let mut note = |text: &str| observer.event(&Event::Note(text));
+    let resumed = checkpoint::resume(&checkpoints, job.fingerprint, &mut job.model, &mut moments, &mut note)?;
+    let mut at = resumed.as_ref().map_or(Progress::default(), Progress::of);
+    let lengths = resumed.as_ref().map_or(Lengths::default(), |s| s.lengths);
+    let mut recorder = Recorder::open(job.folder, lengths, (at.step, at.tokens, at.seconds))?;
+    let mut order = SequenceOrder::new(job.set.n_sequences(), config.data_seed);
+    let (total, done) = (Some(config.steps), at.step);
+    observer.event(&Event::StageStarted { stage: job.stage, detail: job.detail, total, done });
+
+    let mut saved = resumed.map(|s| s.step);
+    while at.step < config.steps {
+        if stop.is_raised() {
+            if saved != Some(at.step) {
+                save(&job, &checkpoints, &moments, &at, &mut recorder)?;
+            }
+            return Ok(Outcome::Stopped { step: at.step });
+        }
+        let indices = order.step(at.step, config.batch_size);
+        let teacher = job.teacher.as_deref_mut().map(|t| t as &mut dyn Teacher);
+        let result = accumulate(&job.model, job.set, &indices, config, at.step, teacher, &mut grads)?;
+        let norm = grad_norm(job.model.params(), &grads);
+        for (what, value) in [("loss", result.terms.loss), ("gradient norm", norm)] {
+            if !value.is_finite() {
+                let kept = match saved {
+                    Some(step) => format!("the checkpoint of step {step} is kept in {}", checkpoints.display()),
+                    None => "no checkpoint was written yet".to_owned(),
+                };
+                return Err(TrainError::Diverged { step: at.step + 1, what, value, kept });
+            }
+        }
+        update(&mut job.model, &grads, &mut moments, config, at.step, norm);
+        grads.clear(job.model.params().device());
+        at.interval.add(result.terms);
+        at.tokens += result.tokens;
+        at.step += 1;
+        report(&mut job, &mut at, norm, &mut recorder, observer)?;
+        if at.step.is_multiple_of(config.checkpoint_every) || at.step == config.steps {
+            save(&job, &checkpoints, &moments, &at, &mut recorder)?;
+            saved = Some(at.step);
+        }
+    }
+    let stats = TrainStats { tokens: at.tokens, seconds: recorder.seconds() };
+    Ok(Outcome::Done(Box::new(job.model), stats))
+}
+
+/// Where a training stands.
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    step: u64,
+    tokens: u64,
+    seconds: f64,
+    interval: Interval,
+}
+
+impl Progress {
+    fn of(state: &State) -> Self {
+        Self { step: state.step, tokens: state.tokens, seconds: state.seconds, interval: state.interval }
+    }
+}
+
+fn save(
+    job: &Job<'_>,
+    checkpoints: &Path,
+    moments: &Moments,
+    at: &Progress,
+    recorder: &mut Recorder,
+) -> Result<(), TrainError> {
+    let lengths = recorder.sync()?;
+    let seconds = recorder.seconds();
+    checkpoint::save(checkpoints, &job.model, moments, job.config.keep_checkpoints, at.step, |model, optimizer| State {
+        format: State::format(),
+        fingerprint: job.fingerprint.clone(),
+        step: at.step,
+        tokens: at.tokens,
+        seconds,
+        interval: at.interval,
+        lengths,
+        model,
+        optimizer,
+    })
+}
+
+/// Tells the observer, and writes a line where one is due.
+fn report(
+    job: &mut Job<'_>,
+    at: &mut Progress,
+    grad_norm: f64,
+    recorder: &mut Recorder,
+    observer: &mut dyn Observer,
+) -> Result<(), TrainError> {
+    let config = job.config;
+    let last = at.step == config.steps;
+    let [loss, lm_loss, kd_loss] = at.interval.means();
+    let speed = recorder.tokens_per_second(at.tokens);
+    let note = format!("loss {loss:.3}, {:.1}k tokens/s", speed / 1000.0);
+    observer.event(&Event::Progress { done: at.step, note: &note });
+    let evaluated = config.eval_every > 0 && (at.step.is_multiple_of(config.eval_every) || last);
+    if !(at.step.is_multiple_of(config.log_every) || evaluated || last) {
+        return Ok(());
+    }
+    // The schedules' values of the step just done.
+    let of = |schedule: &tutelage_loss::Schedule| schedule.at(at.step - 1, config.steps);
+    let distillation = config.distillation.as_ref();
+    let record = MetricsRecord {
+        step: at.step,
+        tokens: at.tokens,
+        loss,
+        lm_loss,
+        kd_loss: distillation.map(|_| kd_loss),
+        lr: of(&config.lr),
+        alpha: distillation.map(|d| of(&d.alpha)),
+        temperature: distillation.map(|d| of(&d.temperature)),
+        grad_norm,
+        heldout_loss: evaluated.then(|| (job.evaluate)(&job.model)),
+    };
+    let flops = job.model.config().training_flops(job.set.seq_len()) + config.teacher_flops;
+    recorder.write(&record, flops)?;
+    at.interval = Interval::default();
+    Ok(())
+}
