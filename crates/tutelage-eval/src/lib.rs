@@ -9,7 +9,7 @@ use tutelage_loss::Mixture;
 use tutelage_model::{Decoder, Input};
 use tutelage_tensor::Tape;
 
-/// Sequences that go through the model at once.
+/// Tokens that go through the model at once.
 const BATCH_TOKENS: usize = 1 << 12;
 
 /// What a model makes of held-out text.
@@ -42,16 +42,29 @@ impl HeldOut {
 
 /// Evaluates a model on every sequence of `set`, which should be packed with its tail kept.
 pub fn evaluate(model: &Decoder, set: &PackedSet) -> HeldOut {
-    let all: Vec<usize> = (0..set.n_sequences()).collect();
-    let mut out = HeldOut { nats: 0.0, n_tokens: 0, text_bytes: set.shard().manifest().text_bytes };
-    for indices in all.chunks((BATCH_TOKENS / set.seq_len()).max(1)) {
+    let (nats, n_tokens) = cross_entropy(model, set, set.n_sequences());
+    HeldOut { nats, n_tokens, text_bytes: set.shard().manifest().text_bytes }
+}
+
+/// Nats per token over `n_sequences` sequences spread evenly over `set`: a quick look during training.
+pub fn heldout_loss(model: &Decoder, set: &PackedSet, n_sequences: usize) -> f64 {
+    let (nats, n_tokens) = cross_entropy(model, set, n_sequences);
+    nats / n_tokens.max(1) as f64
+}
+
+/// Sum of cross-entropies and number of predicted tokens.
+fn cross_entropy(model: &Decoder, set: &PackedSet, n_sequences: usize) -> (f64, u64) {
+    let (all, n) = (set.n_sequences(), n_sequences.min(set.n_sequences()));
+    let chosen: Vec<usize> = (0..n).map(|i| i * all / n).collect();
+    let mut out = (0.0, 0);
+    for indices in chosen.chunks((BATCH_TOKENS / set.seq_len()).max(1)) {
         let batch = Batch::new(set, indices);
         let mut tape = Tape::inference(model.params());
         let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
         let hidden = model.hidden(&mut tape, input);
         let terms = tape.linear_loss(&hidden, model.head(), None, &Mixture::text(&batch.labels, 1.0));
-        out.nats += terms[1];
-        out.n_tokens += batch.n_targets() as u64;
+        out.0 += terms[1];
+        out.1 += batch.n_targets() as u64;
     }
     out
 }

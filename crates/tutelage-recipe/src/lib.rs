@@ -1,1 +1,24 @@
-//! stub
+//! A recipe file becomes a validated plan; the plan is carried out stage by stage.
+//!
+//! # Tour
+//! - [`spec`]: the TOML file, unknown keys refused; [`load`] reads it and applies `--set`.
+//! - [`plan`]: every name resolved, every number checked, every stage with its cost.
+//! - [`run`]: the stages. Each leaves a `stage.json` with the hash of what it was made from, so a second run
+//!   keeps what is done, goes on where it stopped, and refuses to mix settings.
+//! - [`inspect`]: what any file or folder of ours is, and whether it is whole. [`continue_text`]: a model's
+//!   folder continues a prompt.
+
+mod engine;
+mod error;
+mod generate;
+mod inspect;
+mod load;
+pub mod plan;
+pub mod run;
+pub mod spec;
+
+pub use engine::EngineChoice;
+pub use error::RecipeError;
+pub use generate::{GenerateRequest, continue_text};
+pub use inspect::{Finding, inspect};
+pub use load::{Recipe, load};

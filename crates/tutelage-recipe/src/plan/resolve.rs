@@ -1,0 +1,379 @@
+//! Names to things, with every number checked.
+
+use std::collections::BTreeSet;
+
+use tutelage_data::{Split, read_documents};
+use tutelage_loss::Divergence;
+use tutelage_model::DecoderConfig;
+use tutelage_teacher::cache::Kept;
+use tutelage_tensor::Precision;
+use tutelage_train::{Distillation, TrainConfig};
+
+use super::{CachePlan, Corpus, Plan, Stage, TeacherSource, TrainPlan};
+use crate::spec::{CacheSpec, DivergenceSpec, PrecisionSpec, RecipeSpec, RunSpec, TeacherSpec, TrainingSpec};
+use crate::{Recipe, RecipeError};
+
+// Ids of `<s>` and `</s>` in a tokenizer that is trained here.
+const BOS: u32 = 1;
+const EOS: u32 = 2;
+
+/// Checks a recipe and lays out its stages.
+///
+/// # Errors
+/// Names the first setting that cannot be.
+pub fn plan(recipe: Recipe) -> Result<Plan, RecipeError> {
+    let spec = &recipe.spec;
+    check_name("name", &spec.name)?;
+    check_data(spec)?;
+    let precision = match spec.precision {
+        PrecisionSpec::Bf16 => Precision::Bf16,
+        PrecisionSpec::F32 => Precision::F32,
+    };
+    let corpus = scan(spec)?;
+    let mut stages: Vec<Stage> = Vec::new();
+    let mut names = BTreeSet::new();
+    for run in &spec.runs {
+        check_name("a run's name", &run.name)?;
+        if !names.insert(run.name.clone()) {
+            return Err(RecipeError::request(format!("two runs are named '{}'", run.name)));
+        }
+        for train in train_plans(spec, run, &stages)? {
+            if let Some(TeacherSource::Cache { cache, .. }) = &train.teacher {
+                read_cache(spec, cache, &train, &mut stages)?;
+            }
+            stages.push(Stage::Train(Box::new(train)));
+        }
+    }
+    unused(spec)?;
+    Ok(Plan { precision, corpus, stages, recipe })
+}
+
+fn check_name(what: &str, name: &str) -> Result<(), RecipeError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        let found = format!("{what} is '{name}': it becomes a folder, so use letters, digits, '-', '_' and '.'");
+        return Err(RecipeError::request(found));
+    }
+    Ok(())
+}
+
+fn check_data(spec: &RecipeSpec) -> Result<(), RecipeError> {
+    let data = &spec.data;
+    if data.documents.is_empty() {
+        return Err(RecipeError::request("data.documents names no file"));
+    }
+    if !(data.heldout_fraction > 0.0 && data.heldout_fraction < 1.0) {
+        let found = format!("data.heldout_fraction = {}: must be between 0 and 1", data.heldout_fraction);
+        return Err(RecipeError::request(found));
+    }
+    if data.seq_len < 2 || data.seq_len > 1 << 24 {
+        return Err(RecipeError::request(format!("data.seq_len = {}: must be at least 2", data.seq_len)));
+    }
+    if spec.runs.is_empty() {
+        return Err(RecipeError::request("the recipe trains nothing: it has no [[runs]]"));
+    }
+    let samples = &spec.samples;
+    if !(samples.temperature >= 0.0 && samples.temperature.is_finite() && samples.top_p > 0.0 && samples.top_p <= 1.0) {
+        return Err(RecipeError::request("samples: temperature must be 0 or more, top_p above 0 and at most 1"));
+    }
+    Ok(())
+}
+
+/// Reads all documents once: a broken one is better found now.
+fn scan(spec: &RecipeSpec) -> Result<Corpus, RecipeError> {
+    let mut corpus = Corpus { documents: 0, text_bytes: 0, heldout_bytes: 0 };
+    for path in &spec.data.documents {
+        for document in read_documents(path, &spec.data.text_field)? {
+            let text = document?.text;
+            corpus.documents += 1;
+            corpus.text_bytes += text.len() as u64;
+            if Split::of(&text, spec.data.heldout_fraction) == Split::HeldOut {
+                corpus.heldout_bytes += text.len() as u64;
+            }
+        }
+    }
+    if corpus.documents == 0 {
+        let names: Vec<String> = spec.data.documents.iter().map(|p| p.display().to_string()).collect();
+        return Err(RecipeError::request(format!("the corpus is empty: no text in {}", names.join(", "))));
+    }
+    for (bytes, part) in [(corpus.heldout_bytes, "held-out"), (corpus.text_bytes - corpus.heldout_bytes, "training")] {
+        if bytes == 0 {
+            return Err(RecipeError::request(format!(
+                "no document falls into the {part} part of {}: add documents or change data.heldout_fraction",
+                corpus.documents
+            )));
+        }
+    }
+    Ok(corpus)
+}
+
+fn lookup<'a, T>(
+    map: &'a std::collections::BTreeMap<String, T>,
+    section: &str,
+    name: &str,
+    user: &str,
+) -> Result<&'a T, RecipeError> {
+    map.get(name).ok_or_else(|| {
+        let known: Vec<&str> = map.keys().map(String::as_str).collect();
+        RecipeError::request(format!("run '{user}': there is no [{section}.{name}]; there is: {}", known.join(", ")))
+    })
+}
+
+fn train_plans(spec: &RecipeSpec, run: &RunSpec, stages: &[Stage]) -> Result<Vec<TrainPlan>, RecipeError> {
+    let model = decoder_config(spec, run)?;
+    let training = lookup(&spec.training, "training", &run.training, &run.name)?;
+    let seeds = if run.seeds.is_empty() { vec![spec.seed] } else { run.seeds.clone() };
+    if seeds.iter().collect::<BTreeSet<_>>().len() != seeds.len() {
+        return Err(RecipeError::request(format!("run '{}': a seed is given twice", run.name)));
+    }
+    let teacher = run.teacher.as_ref().map(|teacher| source(spec, run, teacher, stages)).transpose()?;
+    let distillation = run.teacher.as_ref().map(|t| distillation(run, t, training.steps)).transpose()?;
+    let teacher_flops = match &teacher {
+        Some(TeacherSource::Live { config, .. }) => config.forward_flops(spec.data.seq_len),
+        _ => 0,
+    };
+    let one = seeds.len() == 1;
+    seeds
+        .into_iter()
+        .map(|seed| {
+            let mut config = train_config(&run.training, training, seed)?;
+            config.distillation = distillation.clone();
+            config.teacher_flops = teacher_flops;
+            Ok(TrainPlan {
+                name: if one { run.name.clone() } else { format!("{}-seed-{seed}", run.name) },
+                group: run.name.clone(),
+                seed,
+                model: model.clone(),
+                recompute: training.recompute,
+                eval_sequences: training.eval_sequences,
+                config,
+                teacher: teacher.clone(),
+                objective: objective(spec, run),
+            })
+        })
+        .collect()
+}
+
+fn decoder_config(spec: &RecipeSpec, run: &RunSpec) -> Result<DecoderConfig, RecipeError> {
+    let model = lookup(&spec.models, "models", &run.model, &run.name)?;
+    let config = DecoderConfig {
+        vocab_size: spec.tokenizer.vocab_size,
+        d_model: model.d_model,
+        n_layers: model.n_layers,
+        n_heads: model.n_heads,
+        n_kv_heads: model.n_kv_heads.unwrap_or(model.n_heads),
+        d_ff: model.d_ff,
+        max_positions: model.max_positions.unwrap_or(spec.data.seq_len),
+        rope_theta: model.rope_theta,
+        norm_eps: model.norm_eps,
+        init_std: model.init_std,
+        bos: BOS,
+        eos: EOS,
+    };
+    config.validate().map_err(|error| RecipeError::request(format!("models.{}: {error}", run.model)))?;
+    if config.max_positions < spec.data.seq_len {
+        return Err(RecipeError::request(format!(
+            "models.{}: max_positions = {} is less than data.seq_len = {}",
+            run.model, config.max_positions, spec.data.seq_len
+        )));
+    }
+    Ok(config)
+}
+
+fn train_config(name: &str, spec: &TrainingSpec, seed: u64) -> Result<TrainConfig, RecipeError> {
+    let fault = |what: &str, value: String, rule: &str| {
+        Err(RecipeError::request(format!("training.{name}: {what} = {value}: must be {rule}")))
+    };
+    let micro = spec.micro_batch_size.unwrap_or(spec.batch_size);
+    for (what, value) in [
+        ("steps", spec.steps),
+        ("batch_size", spec.batch_size as u64),
+        ("micro_batch_size", micro as u64),
+        ("log_every", spec.log_every),
+        ("eval_sequences", spec.eval_sequences as u64),
+        ("checkpoint_every", spec.checkpoint_every),
+        ("keep_checkpoints", spec.keep_checkpoints as u64),
+    ] {
+        if value == 0 {
+            return fault(what, value.to_string(), "at least 1");
+        }
+    }
+    for (what, value, most) in [
+        ("beta1", spec.beta1, 1.0),
+        ("beta2", spec.beta2, 1.0),
+        ("eps", spec.eps, 1.0),
+        ("weight_decay", spec.weight_decay, f64::MAX),
+        ("grad_clip", spec.grad_clip, f64::MAX),
+    ] {
+        if !(value >= 0.0 && value <= most) || (most == 1.0 && value == 1.0) {
+            return fault(what, value.to_string(), if most == 1.0 { "at least 0 and below 1" } else { "0 or more" });
+        }
+    }
+    if micro > spec.batch_size {
+        return fault("micro_batch_size", micro.to_string(), "at most batch_size");
+    }
+    Ok(TrainConfig {
+        steps: spec.steps,
+        batch_size: spec.batch_size,
+        micro_batch_size: micro,
+        lr: spec.lr.resolve(&format!("training.{name}.lr"), spec.steps, (0.0, 1.0))?,
+        beta1: spec.beta1,
+        beta2: spec.beta2,
+        eps: spec.eps,
+        weight_decay: spec.weight_decay,
+        grad_clip: spec.grad_clip,
+        data_seed: seed,
+        log_every: spec.log_every,
+        eval_every: spec.eval_every,
+        checkpoint_every: spec.checkpoint_every,
+        keep_checkpoints: spec.keep_checkpoints,
+        distillation: None,
+        teacher_flops: 0,
+    })
+}
+
+fn distillation(run: &RunSpec, teacher: &TeacherSpec, steps: u64) -> Result<Distillation, RecipeError> {
+    let name = |key: &str| format!("run '{}': teacher.{key}", run.name);
+    if !(teacher.student_temperature > 0.0 && teacher.student_temperature <= 1e3) {
+        let found = format!("{} = {}: must be above 0", name("student_temperature"), teacher.student_temperature);
+        return Err(RecipeError::request(found));
+    }
+    let temperature = teacher.temperature.resolve(&name("temperature"), steps, (1e-3, 1e3))?;
+    if temperature.warmup_steps > 0 {
+        let found = format!("{}: warm-up begins at zero, which is no temperature", name("temperature"));
+        return Err(RecipeError::request(found));
+    }
+    Ok(Distillation {
+        alpha: teacher.alpha.resolve(&name("alpha"), steps, (0.0, 1.0))?,
+        temperature,
+        student_temperature: teacher.student_temperature,
+        divergence: match teacher.divergence {
+            DivergenceSpec::ForwardKl => Divergence::ForwardKl,
+            DivergenceSpec::Nll => Divergence::Nll,
+            DivergenceSpec::Mse => Divergence::Mse,
+        },
+        temperature_squared: teacher.temperature_squared,
+    })
+}
+
+/// The one trained model of that name among the stages so far.
+fn trained<'a>(stages: &'a [Stage], run: &str, user: &str) -> Result<&'a TrainPlan, RecipeError> {
+    let mut found = stages.iter().filter_map(|stage| match stage {
+        Stage::Train(train) if train.group == run || train.name == run => Some(&**train),
+        _ => None,
+    });
+    match (found.next(), found.next()) {
+        (Some(train), None) => Ok(train),
+        (Some(train), Some(_)) => Err(RecipeError::request(format!(
+            "{user}: run '{run}' trains several seeds; name one of them, as in '{}'",
+            train.name
+        ))),
+        _ => Err(RecipeError::request(format!("{user}: no run '{run}' comes before it, to be its teacher"))),
+    }
+}
+
+fn source(
+    spec: &RecipeSpec,
+    run: &RunSpec,
+    teacher: &TeacherSpec,
+    stages: &[Stage],
+) -> Result<TeacherSource, RecipeError> {
+    let user = format!("run '{}'", run.name);
+    match (&teacher.run, &teacher.cache) {
+        (Some(name), None) => {
+            let train = trained(stages, name, &user)?;
+            Ok(TeacherSource::Live { run: train.name.clone(), config: train.model.clone() })
+        }
+        (None, Some(cache)) => {
+            let found = lookup(&spec.caches, "caches", cache, &run.name)?;
+            let train = trained(stages, &found.run, &format!("caches.{cache}"))?;
+            let kept = kept(cache, found, spec)?;
+            let tempered = teacher.temperature != crate::spec::ScheduleSpec::Number(1.0);
+            if matches!(kept, Kept::Samples { .. }) && tempered {
+                let found = "samples are drawn at temperature 1, so teacher.temperature cannot be another";
+                return Err(RecipeError::request(format!("{user}: {found}")));
+            }
+            Ok(TeacherSource::Cache { cache: cache.clone(), run: train.name.clone() })
+        }
+        _ => Err(RecipeError::request(format!("{user}: teacher needs either run (live) or cache"))),
+    }
+}
+
+fn kept(name: &str, cache: &CacheSpec, spec: &RecipeSpec) -> Result<Kept, RecipeError> {
+    let fault = |found: &str| Err(RecipeError::request(format!("caches.{name}: {found}")));
+    match (cache.top_p, cache.top_k, cache.samples) {
+        (Some(top_p), Some(top_k), None) => {
+            if !(top_p > 0.0 && top_p <= 1.0) {
+                return fault(&format!("top_p = {top_p}: must be above 0, at most 1"));
+            }
+            if top_k == 0 || top_k > spec.tokenizer.vocab_size {
+                return fault(&format!("top_k = {top_k}: must be from 1 to the vocabulary's size"));
+            }
+            Ok(Kept::TopPK { top_p, top_k })
+        }
+        (None, None, Some(n)) if (1..=65_535).contains(&n) => Ok(Kept::Samples { n, seed: spec.seed }),
+        (None, None, Some(n)) => fault(&format!("samples = {n}: must be from 1 to 65535")),
+        _ => fault("give both top_p and top_k, or samples"),
+    }
+}
+
+/// Adds a reader to a cache's stage, which comes before its first reader.
+fn read_cache(spec: &RecipeSpec, name: &str, train: &TrainPlan, stages: &mut Vec<Stage>) -> Result<(), RecipeError> {
+    let reader = (train.config.data_seed, train.config.steps * train.config.batch_size as u64);
+    for stage in stages.iter_mut() {
+        if let Stage::Cache(cache) = stage
+            && cache.name == name
+        {
+            cache.readers.push(reader);
+            return Ok(());
+        }
+    }
+    let found = lookup(&spec.caches, "caches", name, &train.group)?;
+    let teacher = trained(stages, &found.run, &format!("caches.{name}"))?;
+    let cache = CachePlan {
+        name: name.to_owned(),
+        teacher: teacher.name.clone(),
+        teacher_config: teacher.model.clone(),
+        kept: kept(name, found, spec)?,
+        readers: vec![reader],
+    };
+    stages.push(Stage::Cache(cache));
+    Ok(())
+}
+
+fn objective(spec: &RecipeSpec, run: &RunSpec) -> String {
+    let Some(teacher) = &run.teacher else { return "text alone".to_owned() };
+    let divergence = match teacher.divergence {
+        DivergenceSpec::ForwardKl => "KL",
+        DivergenceSpec::Nll => "NLL",
+        DivergenceSpec::Mse => "MSE",
+    };
+    let source = match (&teacher.run, &teacher.cache) {
+        (Some(run), _) => format!("live {run}, whole vocabulary"),
+        (None, Some(name)) => match spec.caches.get(name).map(|cache| kept(name, cache, spec)) {
+            Some(Ok(kept)) => format!("cached {}, {kept}", spec.caches[name].run),
+            _ => name.clone(),
+        },
+        (None, None) => String::new(),
+    };
+    format!("{source}, tau {}, {divergence}, alpha {}", teacher.temperature, teacher.alpha)
+}
+
+/// A section that nothing uses is a mistake, not a setting.
+fn unused(spec: &RecipeSpec) -> Result<(), RecipeError> {
+    let used = |name: &String, of: &dyn Fn(&RunSpec) -> bool, section: &str| match spec.runs.iter().any(of) {
+        true => Ok(()),
+        false => Err(RecipeError::request(format!("[{section}.{name}] is used by no run; remove it, or use it"))),
+    };
+    for name in spec.models.keys() {
+        used(name, &|run| run.model == *name, "models")?;
+    }
+    for name in spec.training.keys() {
+        used(name, &|run| run.training == *name, "training")?;
+    }
+    for name in spec.caches.keys() {
+        let reads = |run: &RunSpec| run.teacher.as_ref().and_then(|t| t.cache.as_ref()) == Some(name);
+        used(name, &reads, "caches")?;
+    }
+    Ok(())
+}

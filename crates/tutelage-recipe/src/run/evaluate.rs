@@ -1,0 +1,87 @@
+//! What a trained model makes of held-out text, and what it writes.
+
+use serde::{Deserialize, Serialize};
+use tutelage_eval::evaluate;
+use tutelage_generate::{Generator, Sampling};
+use tutelage_run::records::Sample;
+use tutelage_run::{Event, hash_file, write_json};
+
+use super::session::{Flow, Made, Session};
+use super::shards::Packed;
+use super::tokenizer::TrainedTokenizer;
+use crate::RecipeError;
+use crate::plan::TrainPlan;
+
+/// `evaluations/NAME/result.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Evaluation {
+    pub(super) heldout_loss: f64,
+    pub(super) heldout_perplexity: f64,
+    pub(super) heldout_bits_per_byte: f64,
+    pub(super) heldout_tokens: u64,
+    pub(super) heldout_bytes: u64,
+    pub(super) samples: Vec<Sample>,
+}
+
+impl Session<'_> {
+    pub(super) fn evaluation(
+        &mut self,
+        plan: &TrainPlan,
+        tokenizer: &TrainedTokenizer,
+        packed: &Packed,
+    ) -> Result<Flow<()>, RecipeError> {
+        let stage = format!("evaluate/{}", plan.name);
+        let folder = self.folder.join("evaluations").join(&plan.name);
+        let weights = self.record(&format!("train/{}", plan.name))?.output.to_string();
+        let samples = &self.plan.recipe.spec.samples;
+        let settings = format!("{samples:?} {} {:?}", self.plan.recipe.spec.seed, self.plan.precision);
+        let fingerprint = self.fingerprint(&stage, &[&weights, &packed.heldout.hash().to_string(), &settings]);
+        let flow = self.stage(&stage, &folder, fingerprint, |session, folder| {
+            session.started(&stage, "held-out text, samples", Some(1 + samples.prompts.len() as u64));
+            let model = session.load_model(&plan.name)?;
+            let found = evaluate(&model, &packed.heldout);
+            session.observer.event(&Event::Progress { done: 1, note: "" });
+            let generator = Generator::new(model, tokenizer.tokenizer.clone())?;
+            let Flow::Done(samples) = session.samples(&generator)? else { return Ok(Flow::Stopped) };
+            let evaluation = Evaluation {
+                heldout_loss: found.loss(),
+                heldout_perplexity: found.perplexity(),
+                heldout_bits_per_byte: found.bits_per_byte(),
+                heldout_tokens: found.n_tokens,
+                heldout_bytes: found.text_bytes,
+                samples,
+            };
+            let path = folder.join("result.json");
+            write_json(&path, &evaluation)?;
+            let result =
+                format!("{:.4} bits a byte, loss {:.4}", evaluation.heldout_bits_per_byte, evaluation.heldout_loss);
+            Ok(Flow::Done(Made { output: hash_file(&path)?, result, seconds: None }))
+        })?;
+        Ok(match flow {
+            Flow::Done(_) => Flow::Done(()),
+            Flow::Stopped => Flow::Stopped,
+        })
+    }
+
+    fn samples(&mut self, generator: &Generator) -> Result<Flow<Vec<Sample>>, RecipeError> {
+        let spec = &self.plan.recipe.spec;
+        let sampling = Sampling {
+            max_tokens: spec.samples.max_tokens,
+            temperature: spec.samples.temperature,
+            top_k: 0,
+            top_p: spec.samples.top_p,
+            seed: spec.seed,
+        };
+        let mut out = Vec::new();
+        for prompt in &spec.samples.prompts {
+            let mut text = String::new();
+            generator.continue_text(prompt, &sampling, self.stop, &mut |part| text.push_str(part))?;
+            if self.stop.is_raised() {
+                return Ok(Flow::Stopped);
+            }
+            out.push(Sample { prompt: prompt.clone(), text });
+            self.observer.event(&Event::Progress { done: 1 + out.len() as u64, note: "" });
+        }
+        Ok(Flow::Done(out))
+    }
+}

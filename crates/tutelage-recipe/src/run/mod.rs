@@ -1,0 +1,94 @@
+//! Carrying out a plan, stage by stage, in a run folder.
+
+mod cache;
+mod evaluate;
+mod session;
+mod shards;
+mod summary;
+mod tokenizer;
+mod training;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use tutelage_run::records::{Manifest, StageRecord};
+use tutelage_run::{Machine, Observer, RunLock, StopFlag, create_folder, hash_bytes, write_atomic, write_json};
+
+use crate::plan::{Plan, Stage};
+use crate::{EngineChoice, RecipeError};
+use session::{Flow, Session};
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunOutcome {
+    /// Every stage is done.
+    Done(PathBuf),
+    /// It was asked to stop; what is done is kept.
+    Stopped(PathBuf),
+}
+
+/// Carries out `plan` in `out` (`runs/NAME` if not given), from where an earlier run stopped.
+///
+/// # Errors
+/// When the folder is in use or holds another run, or a stage fails; what is done is kept.
+pub fn run(
+    plan: &Plan,
+    out: Option<&Path>,
+    engine: &EngineChoice,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<RunOutcome, RecipeError> {
+    let device = engine.device()?;
+    let folder = out.map_or_else(|| Path::new("runs").join(&plan.recipe.spec.name), Path::to_path_buf);
+    create_folder(&folder)?;
+    let _lock = RunLock::acquire(&folder)?;
+    let resolved = plan.recipe.resolved()?;
+    let machine = Machine::here(device.n_threads(), device.isa().to_string());
+    let mut session = Session { plan, folder, device, observer, stop, records: Vec::new() };
+    let begun = Instant::now();
+    let finished = session.stages()?;
+    write_atomic(&session.folder.join("recipe.resolved.toml"), resolved.as_bytes())?;
+    let manifest = Manifest {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        recipe: plan.recipe.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        recipe_hash: hash_bytes(resolved.as_bytes()),
+        machine,
+        stages: session.records.clone(),
+    };
+    write_json(&session.folder.join("manifest.json"), &manifest)?;
+    if finished == Flow::Stopped {
+        return Ok(RunOutcome::Stopped(session.folder));
+    }
+    session.summarize(begun)?;
+    Ok(RunOutcome::Done(session.folder))
+}
+
+impl Session<'_> {
+    fn stages(&mut self) -> Result<Flow<()>, RecipeError> {
+        let plan = self.plan;
+        let Flow::Done(tokenizer) = self.tokenizer()? else { return Ok(Flow::Stopped) };
+        let Flow::Done(shards) = self.shards(&tokenizer)? else { return Ok(Flow::Stopped) };
+        for stage in &plan.stages {
+            let flow = match stage {
+                Stage::Cache(cache) => self.cache(cache, &shards)?,
+                Stage::Train(train) => self.training(train, &tokenizer, &shards)?,
+            };
+            if flow == Flow::Stopped {
+                return Ok(Flow::Stopped);
+            }
+        }
+        for stage in &plan.stages {
+            let Stage::Train(train) = stage else { continue };
+            if self.evaluation(train, &tokenizer, &shards)? == Flow::Stopped {
+                return Ok(Flow::Stopped);
+            }
+        }
+        Ok(Flow::Done(()))
+    }
+
+    /// The record of a stage that is done.
+    fn record(&self, stage: &str) -> Result<&StageRecord, RecipeError> {
+        let found = self.records.iter().find(|record| record.stage == stage);
+        found.ok_or_else(|| RecipeError::request(format!("stage '{stage}' is not done")))
+    }
+}

@@ -1,0 +1,77 @@
+//! Documents to token shards, and shards to packed sets.
+
+use std::sync::Arc;
+
+use tutelage_data::{PackedSet, Shard, ShardManifest, ShardWriter, Split, Tail, read_documents};
+use tutelage_run::{Event, Hasher};
+
+use super::session::{Flow, Made, Session};
+use super::tokenizer::TrainedTokenizer;
+use crate::RecipeError;
+
+/// Both parts of the corpus, packed.
+pub(super) struct Packed {
+    pub(super) train: PackedSet,
+    pub(super) heldout: PackedSet,
+}
+
+impl Session<'_> {
+    pub(super) fn shards(&mut self, tokenizer: &TrainedTokenizer) -> Result<Flow<Packed>, RecipeError> {
+        let spec = &self.plan.recipe.spec;
+        let folder = self.folder.join("shards");
+        let documents = self.documents_fingerprint()?;
+        let fingerprint = self.fingerprint("shards", &[&documents, &tokenizer.hash.to_string()]);
+        let flow = self.stage("shards", &folder, fingerprint, |session, folder| {
+            let total = session.plan.corpus.documents;
+            session.started("shards", "documents to tokens", Some(total));
+            let vocab_size = tokenizer.tokenizer.vocab_size();
+            let open = |name: &str| ShardWriter::create(&folder.join(name), tokenizer.hash.clone(), vocab_size);
+            let (mut train, mut heldout) = (open("train")?, open("heldout")?);
+            if session.tokenize(tokenizer, &mut train, &mut heldout)? == Flow::Stopped {
+                return Ok(Flow::Stopped);
+            }
+            let (train, heldout) = (train.finish()?, heldout.finish()?);
+            let output = Hasher::default()
+                .part(train.bin.to_string().as_bytes())
+                .part(heldout.bin.to_string().as_bytes())
+                .finish();
+            let result = format!("{} and held out {}", describe(&train), describe(&heldout));
+            Ok(Flow::Done(Made { output, result, seconds: None }))
+        })?;
+        let Flow::Done(_) = flow else { return Ok(Flow::Stopped) };
+        let open = |name: &str| Shard::open(&folder.join(name)).map(Arc::new);
+        let train = PackedSet::new(open("train")?, spec.data.seq_len, Some(spec.seed), Tail::Drop)?;
+        let heldout = PackedSet::new(open("heldout")?, spec.data.seq_len, None, Tail::Keep)?;
+        Ok(Flow::Done(Packed { train, heldout }))
+    }
+
+    fn tokenize(
+        &mut self,
+        tokenizer: &TrainedTokenizer,
+        train: &mut ShardWriter,
+        heldout: &mut ShardWriter,
+    ) -> Result<Flow<()>, RecipeError> {
+        let data = &self.plan.recipe.spec.data;
+        let mut done = 0;
+        for path in &data.documents {
+            for document in read_documents(path, &data.text_field)? {
+                if self.stop.is_raised() {
+                    return Ok(Flow::Stopped);
+                }
+                let text = document?.text;
+                let ids = tokenizer.tokenizer.encode_document(&text)?;
+                match Split::of(&text, data.heldout_fraction) {
+                    Split::Train => train.push(&ids, text.len())?,
+                    Split::HeldOut => heldout.push(&ids, text.len())?,
+                }
+                done += 1;
+                self.observer.event(&Event::Progress { done, note: "" });
+            }
+        }
+        Ok(Flow::Done(()))
+    }
+}
+
+fn describe(manifest: &ShardManifest) -> String {
+    format!("{} tokens of {} documents", manifest.tokens, manifest.documents)
+}

@@ -1,0 +1,115 @@
+//! `summary.json`: all models side by side.
+
+use std::time::Instant;
+
+use tutelage_run::records::{CacheSummary, CorpusSummary, GroupSummary, ModelSummary, Summary};
+use tutelage_run::{read_json, write_json};
+use tutelage_teacher::cache::CacheReader;
+
+use super::evaluate::Evaluation;
+use super::session::Session;
+use crate::RecipeError;
+use crate::plan::{CachePlan, Stage, TrainPlan};
+
+impl Session<'_> {
+    /// Writes the summary; `begun` is when this process began, for the note of its own time.
+    pub(super) fn summarize(&mut self, begun: Instant) -> Result<(), RecipeError> {
+        let mut models = Vec::new();
+        let mut caches = Vec::new();
+        for stage in &self.plan.stages {
+            match stage {
+                Stage::Train(train) => models.push(self.model_summary(train)?),
+                Stage::Cache(cache) => caches.push(self.cache_summary(cache)?),
+            }
+        }
+        let summary = Summary {
+            recipe: self.plan.recipe.spec.name.clone(),
+            corpus: self.corpus_summary()?,
+            groups: groups(&models),
+            models,
+            caches,
+            seconds: self.records.iter().map(|record| record.seconds).sum(),
+        };
+        write_json(&self.folder.join("summary.json"), &summary)?;
+        let note = format!("all stages done, {:.0} s in this process", begun.elapsed().as_secs_f64());
+        self.observer.event(&tutelage_run::Event::Note(&note));
+        Ok(())
+    }
+
+    fn model_summary(&self, train: &TrainPlan) -> Result<ModelSummary, RecipeError> {
+        let path = self.folder.join("evaluations").join(&train.name).join("result.json");
+        let evaluation: Evaluation = read_json(&path)?;
+        let seq_len = self.plan.recipe.spec.data.seq_len;
+        Ok(ModelSummary {
+            name: train.name.clone(),
+            objective: train.objective.clone(),
+            teacher: train.teacher.as_ref().map(|t| t.run().to_owned()),
+            parameters: train.model.n_weights(),
+            tokens: train.config.steps * (train.config.batch_size * seq_len) as u64,
+            seconds: self.record(&format!("train/{}", train.name))?.seconds,
+            heldout_loss: evaluation.heldout_loss,
+            heldout_perplexity: evaluation.heldout_perplexity,
+            heldout_bits_per_byte: evaluation.heldout_bits_per_byte,
+            seed: train.seed,
+            group: train.group.clone(),
+            path: format!("models/{}/model", train.name),
+            stage: format!("models/{}", train.name),
+            samples: evaluation.samples,
+        })
+    }
+
+    fn cache_summary(&self, cache: &CachePlan) -> Result<CacheSummary, RecipeError> {
+        let stats = CacheReader::open(&self.folder.join("caches").join(&cache.name), None)?.stats();
+        let tokens = stats.n_tokens.max(1) as f64;
+        Ok(CacheSummary {
+            name: cache.name.clone(),
+            teacher: cache.teacher.clone(),
+            kept: cache.kept.to_string(),
+            tokens: stats.n_tokens,
+            bytes: stats.n_bytes,
+            bytes_per_token: stats.n_bytes as f64 / tokens,
+            entries_per_token: stats.n_entries as f64 / tokens,
+            seconds: self.record(&format!("cache/{}", cache.name))?.seconds,
+            path: format!("caches/{}", cache.name),
+        })
+    }
+
+    fn corpus_summary(&self) -> Result<CorpusSummary, RecipeError> {
+        let manifest = |name: &str| read_json(&self.folder.join("shards").join(name).with_extension("json"));
+        let train: tutelage_data::ShardManifest = manifest("train")?;
+        let heldout: tutelage_data::ShardManifest = manifest("heldout")?;
+        Ok(CorpusSummary {
+            train_documents: train.documents,
+            train_tokens: train.tokens,
+            heldout_documents: heldout.documents,
+            heldout_tokens: heldout.tokens,
+            heldout_bytes: heldout.text_bytes,
+            vocab_size: train.vocab_size,
+            seq_len: self.plan.recipe.spec.data.seq_len as u64,
+        })
+    }
+}
+
+fn groups(models: &[ModelSummary]) -> Vec<GroupSummary> {
+    let mut names: Vec<&str> = Vec::new();
+    for model in models {
+        if !names.contains(&model.group.as_str()) {
+            names.push(&model.group);
+        }
+    }
+    names
+        .into_iter()
+        .map(|name| {
+            let found: Vec<f64> = models.iter().filter(|m| m.group == name).map(|m| m.heldout_bits_per_byte).collect();
+            let n = found.len() as f64;
+            let mean = found.iter().sum::<f64>() / n;
+            let squares: f64 = found.iter().map(|x| (x - mean).powi(2)).sum();
+            GroupSummary {
+                name: name.to_owned(),
+                n_seeds: found.len(),
+                mean_bits_per_byte: mean,
+                std_bits_per_byte: (found.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
+            }
+        })
+        .collect()
+}

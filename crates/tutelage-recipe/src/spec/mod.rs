@@ -1,0 +1,278 @@
+//! The recipe file. Every key is documented here; unknown keys are refused.
+
+mod schedule;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use schedule::{ScheduleSpec, ShapeSpec};
+
+/// A whole recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeSpec {
+    /// Name of the recipe, and of its run folder.
+    pub name: String,
+    /// Seed of the packing, and of every run that gives none.
+    #[serde(default)]
+    pub seed: u64,
+    /// What products are computed in.
+    #[serde(default)]
+    pub precision: PrecisionSpec,
+    /// Texts.
+    pub data: DataSpec,
+    /// Tokenizer.
+    pub tokenizer: TokenizerSpec,
+    /// Sizes, by name.
+    pub models: BTreeMap<String, ModelSpec>,
+    /// Ways to train, by name.
+    pub training: BTreeMap<String, TrainingSpec>,
+    /// Teachers' caches, by name.
+    #[serde(default)]
+    pub caches: BTreeMap<String, CacheSpec>,
+    /// What is trained, in order.
+    pub runs: Vec<RunSpec>,
+    /// Texts that every model continues in the end.
+    #[serde(default)]
+    pub samples: SamplesSpec,
+}
+
+/// `precision`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrecisionSpec {
+    /// bf16 operands, f32 sums and weights.
+    #[default]
+    Bf16,
+    /// f32 throughout.
+    F32,
+}
+
+/// `[data]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSpec {
+    /// Files of documents, relative to the recipe's folder.
+    pub documents: Vec<PathBuf>,
+    /// Field of a JSONL object that holds the text.
+    #[serde(default = "text_field")]
+    pub text_field: String,
+    /// Share of the documents that is never trained on.
+    #[serde(default = "heldout_fraction")]
+    pub heldout_fraction: f64,
+    /// Tokens of a sequence.
+    pub seq_len: usize,
+}
+
+/// `[tokenizer]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenizerSpec {
+    /// Entries of the vocabulary, special tokens included.
+    pub vocab_size: usize,
+}
+
+/// `[models.NAME]`: an InternLM2 decoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Blocks.
+    pub n_layers: usize,
+    /// Query heads.
+    pub n_heads: usize,
+    /// Key-value heads; `n_heads` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_kv_heads: Option<usize>,
+    /// Width of the gated feed-forward.
+    pub d_ff: usize,
+    /// Longest document; `data.seq_len` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_positions: Option<usize>,
+    /// Base of the rotary angles.
+    #[serde(default = "rope_theta")]
+    pub rope_theta: f64,
+    /// Added to the mean square in RMSNorm.
+    #[serde(default = "norm_eps")]
+    pub norm_eps: f64,
+    /// Deviation of the initial weights.
+    #[serde(default = "init_std")]
+    pub init_std: f64,
+}
+
+/// `[training.NAME]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSpec {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Sequences of a step.
+    pub batch_size: usize,
+    /// Sequences that go through the model at once; `batch_size` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_batch_size: Option<usize>,
+    /// Decay of AdamW's first moment.
+    #[serde(default = "beta1")]
+    pub beta1: f64,
+    /// Decay of AdamW's second moment.
+    #[serde(default = "beta2")]
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    #[serde(default = "eps")]
+    pub eps: f64,
+    /// Decoupled weight decay of matrices.
+    #[serde(default = "weight_decay")]
+    pub weight_decay: f64,
+    /// Largest norm of the gradient; 0 for no limit.
+    #[serde(default = "grad_clip")]
+    pub grad_clip: f64,
+    /// Whether blocks are computed again on the way back, to save memory.
+    #[serde(default)]
+    pub recompute: bool,
+    /// Steps between lines of the metrics.
+    #[serde(default = "log_every")]
+    pub log_every: u64,
+    /// Steps between held-out evaluations; 0 for none.
+    #[serde(default = "eval_every")]
+    pub eval_every: u64,
+    /// Held-out sequences of such an evaluation (the last one uses all).
+    #[serde(default = "eval_sequences")]
+    pub eval_sequences: usize,
+    /// Steps between checkpoints.
+    #[serde(default = "checkpoint_every")]
+    pub checkpoint_every: u64,
+    /// Checkpoints kept.
+    #[serde(default = "keep_checkpoints")]
+    pub keep_checkpoints: usize,
+    /// Learning rate.
+    pub lr: ScheduleSpec,
+}
+
+/// `[caches.NAME]`: give `top_p` and `top_k`, or `samples`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheSpec {
+    /// Name of the run whose model is the teacher.
+    pub run: String,
+    /// Probability mass to keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// Most entries to keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<usize>,
+    /// Independent draws a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<usize>,
+}
+
+/// `[[runs]]`: one model to train.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// Its name.
+    pub name: String,
+    /// Name of its sizes.
+    pub model: String,
+    /// Name of its way to train.
+    pub training: String,
+    /// Seeds of first values and data order; one model each. The recipe's seed if not given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seeds: Vec<u64>,
+    /// Who teaches it; the text alone if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherSpec>,
+}
+
+/// `[runs.teacher]`: give `run` for a live teacher, or `cache`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeacherSpec {
+    /// Name of the run whose model teaches live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Name of a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
+    /// Distance between the distributions.
+    #[serde(default)]
+    pub divergence: DivergenceSpec,
+    /// Temperature of the student's distribution in the distance.
+    #[serde(default = "one")]
+    pub student_temperature: f64,
+    /// Whether the distance is multiplied by the square of the teacher's temperature.
+    #[serde(default)]
+    pub temperature_squared: bool,
+    /// Weight of the teacher: `(1 - alpha) CE + alpha D`.
+    pub alpha: ScheduleSpec,
+    /// Temperature of the teacher's distribution.
+    #[serde(default = "ScheduleSpec::one")]
+    pub temperature: ScheduleSpec,
+}
+
+/// `divergence`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DivergenceSpec {
+    /// `KL(teacher || student)`.
+    #[default]
+    ForwardKl,
+    /// `-sum teacher log student`: the same gradient.
+    Nll,
+    /// Squared difference of probabilities.
+    Mse,
+}
+
+/// `[samples]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamplesSpec {
+    /// Texts to continue.
+    #[serde(default)]
+    pub prompts: Vec<String>,
+    /// Most tokens to write.
+    #[serde(default = "max_tokens")]
+    pub max_tokens: usize,
+    /// Divides the logits.
+    #[serde(default = "temperature")]
+    pub temperature: f64,
+    /// Only the most likely that together reach this mass.
+    #[serde(default = "top_p")]
+    pub top_p: f64,
+}
+
+impl Default for SamplesSpec {
+    fn default() -> Self {
+        Self { prompts: Vec::new(), max_tokens: max_tokens(), temperature: temperature(), top_p: top_p() }
+    }
+}
+
+macro_rules! defaults {
+    ($($name:ident: $type:ty = $value:expr;)*) => {
+        $(fn $name() -> $type { $value })*
+    };
+}
+
+defaults! {
+    text_field: String = "text".to_owned();
+    heldout_fraction: f64 = 0.05;
+    rope_theta: f64 = 10_000.0;
+    norm_eps: f64 = 1e-5;
+    init_std: f64 = 0.02;
+    beta1: f64 = 0.9;
+    beta2: f64 = 0.95;
+    eps: f64 = 1e-8;
+    weight_decay: f64 = 0.1;
+    grad_clip: f64 = 1.0;
+    log_every: u64 = 10;
+    eval_every: u64 = 100;
+    eval_sequences: usize = 64;
+    checkpoint_every: u64 = 100;
+    keep_checkpoints: usize = 2;
+    one: f64 = 1.0;
+    max_tokens: usize = 100;
+    temperature: f64 = 0.8;
+    top_p: f64 = 0.95;
+}
