@@ -1,1 +1,18 @@
-//! stub
+//! Run folder to tables, plots and HTML. Depends on the run folder's records alone: no model, no engine.
+//!
+//! # Tour
+//! - [`RunData::read`] reads `summary.json` and every model's metrics.
+//! - [`table`] is the comparison as text; [`verdict`] says in words whether teaching helped.
+//! - [`write_html`] writes `report.html`: one file, plots as inline SVG, light and dark.
+
+mod chart;
+mod html;
+mod page;
+mod read;
+mod table;
+mod verdict;
+
+pub use page::write_html;
+pub use read::{ModelData, ReportError, RunData};
+pub use table::table;
+pub use verdict::verdict;

@@ -44,10 +44,15 @@ pub fn run(
     let _lock = RunLock::acquire(&folder)?;
     let resolved = plan.recipe.resolved()?;
     let machine = Machine::here(device.n_threads(), device.isa().to_string());
+    let copy = folder.join("recipe.resolved.toml");
+    if !copy.exists() {
+        write_atomic(&copy, resolved.as_bytes())?;
+    }
     let mut session = Session { plan, folder, device, observer, stop, records: Vec::new() };
     let begun = Instant::now();
     let finished = session.stages()?;
-    write_atomic(&session.folder.join("recipe.resolved.toml"), resolved.as_bytes())?;
+    // No stage was refused, so the recipe is now this one.
+    write_atomic(&copy, resolved.as_bytes())?;
     let manifest = Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         recipe: plan.recipe.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),

@@ -1,0 +1,96 @@
+//! Every command and flag.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Train and distil language models: from raw text to an evaluated student.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Exit codes: 0 done, 1 failed or interrupted, 2 the request was wrong.")]
+pub(crate) struct Args {
+    /// Number of threads [default: all cores]; results do not depend on it
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Carry out a whole recipe; the same command again goes on where it stopped
+    #[command(after_help = "Examples:\n  tutelage run recipes/quickstart.toml\n  \
+        tutelage run recipes/quickstart.toml --out runs/short --set training.student.steps=50\n  \
+        tutelage run recipes/quickstart.toml --out runs/other --set runs.student-live.seeds=[1,2]")]
+    Run {
+        /// The recipe
+        recipe: PathBuf,
+        /// Run folder [default: runs/NAME of the recipe]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Override a setting of the recipe; may be given many times
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+    },
+    /// Print every stage with steps, tokens, parameters, FLOPs, memory and disk; trains nothing
+    #[command(after_help = "Example:\n  tutelage plan recipes/quickstart.toml --set training.student.steps=50")]
+    Plan {
+        /// The recipe
+        recipe: PathBuf,
+        /// Override a setting of the recipe; may be given many times
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the comparison of finished runs and write their report.html
+    #[command(after_help = "Example:\n  tutelage report runs/quickstart")]
+    Report {
+        /// Run folders
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// Print their summaries as a JSON list
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what any file or folder of ours is, and whether it is whole
+    #[command(after_help = "Examples:\n  tutelage inspect runs/quickstart\n  \
+        tutelage inspect runs/quickstart/models/teacher/model")]
+    Inspect {
+        /// A file or folder
+        path: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Continue a text with a model's folder
+    #[command(after_help = "Example:\n  tutelage generate runs/quickstart/models/teacher/model \
+        --prompt \"And it came to pass\" --max-tokens 80")]
+    Generate {
+        /// The model's folder
+        model: PathBuf,
+        /// The text to continue
+        #[arg(long)]
+        prompt: String,
+        /// Most tokens to write
+        #[arg(long, default_value_t = 100)]
+        max_tokens: usize,
+        /// Divides the logits; 0 takes the most likely token always
+        #[arg(long, default_value_t = 0.8)]
+        temperature: f64,
+        /// Only the most likely so many tokens; 0 for all
+        #[arg(long, default_value_t = 0)]
+        top_k: usize,
+        /// Only the most likely tokens that together reach this mass
+        #[arg(long, default_value_t = 0.95)]
+        top_p: f64,
+        /// Seed of the draws
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Print JSON when done, instead of text as it comes
+        #[arg(long)]
+        json: bool,
+    },
+}

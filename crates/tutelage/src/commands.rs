@@ -1,0 +1,215 @@
+//! What each command does.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+use tutelage_recipe::plan::{PlanRow, plan};
+use tutelage_recipe::run::{RunOutcome, run};
+use tutelage_recipe::{EngineChoice, GenerateRequest, continue_text, inspect, load};
+use tutelage_report::{RunData, table, verdict, write_html};
+use tutelage_run::StopFlag;
+
+use crate::args::{Args, Command};
+use crate::failure::Failure;
+use crate::progress::Progress;
+
+/// Interrupted by Ctrl-C or SIGTERM; everything is saved, but the request is not done.
+const INTERRUPTED: u8 = 1;
+
+pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
+    let isa = match std::env::var("TUTELAGE_ISA") {
+        Ok(name) => Some(name),
+        Err(std::env::VarError::NotPresent) => None,
+        Err(error) => return Err(Failure { message: format!("TUTELAGE_ISA: {error}"), is_request: true }),
+    };
+    let engine = EngineChoice { threads: args.threads.map(usize::from), isa };
+    match args.command {
+        Command::Run { recipe, out, set } => run_recipe(&recipe, out.as_deref(), &set, &engine),
+        Command::Plan { recipe, set, json } => print_plan(&recipe, &set, json),
+        Command::Report { runs, json } => report(&runs, json),
+        Command::Inspect { path, json } => print_findings(&path, json),
+        Command::Generate { model, prompt, max_tokens, temperature, top_k, top_p, seed, json } => {
+            let request = GenerateRequest { model, prompt, max_tokens, temperature, top_k, top_p, seed, engine };
+            generate(&request, json)
+        }
+    }
+}
+
+/// Raised by the first Ctrl-C or SIGTERM; the second one ends the process at once.
+fn stop_flag() -> Result<StopFlag, Failure> {
+    let flag = StopFlag::default();
+    let raised = flag.clone();
+    let handler = move || {
+        if raised.is_raised() {
+            std::process::exit(130);
+        }
+        raised.raise();
+        eprintln!("\nstopping at the next safe point; once more to stop at once");
+    };
+    ctrlc::set_handler(handler)
+        .map_err(|error| Failure { message: format!("cannot watch for Ctrl-C: {error}"), is_request: false })?;
+    Ok(flag)
+}
+
+fn run_recipe(recipe: &Path, out: Option<&Path>, set: &[String], engine: &EngineChoice) -> Result<ExitCode, Failure> {
+    let plan = plan(load(recipe, set)?)?;
+    let stop = stop_flag()?;
+    let mut progress = Progress::new();
+    let outcome = run(&plan, out, engine, &mut progress, &stop)?;
+    drop(progress);
+    match outcome {
+        RunOutcome::Stopped(folder) => {
+            eprintln!("stopped; everything is saved in {}: the same command goes on from there", folder.display());
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        RunOutcome::Done(folder) => {
+            let data = RunData::read(&folder)?;
+            let path = write_html(&data)?;
+            print_run(&data)?;
+            eprintln!("report: {}", path.display());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn print_run(data: &RunData) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", table(data))?;
+    for sentence in verdict(data) {
+        writeln!(out, "{sentence}")?;
+    }
+    Ok(())
+}
+
+fn report(runs: &[std::path::PathBuf], json: bool) -> Result<ExitCode, Failure> {
+    let mut summaries = Vec::new();
+    for folder in runs {
+        let data = RunData::read(folder)?;
+        let path = write_html(&data)?;
+        if json {
+            summaries.push(json!(data.summary));
+        } else {
+            println!("{}", folder.display());
+            print_run(&data)?;
+            eprintln!("report: {}", path.display());
+        }
+    }
+    if json {
+        print_json(&json!(summaries))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    writeln!(std::io::stdout().lock(), "{value:#}")?;
+    Ok(())
+}
+
+fn print_plan(recipe: &Path, set: &[String], json: bool) -> Result<ExitCode, Failure> {
+    let rows = plan(load(recipe, set)?)?.rows();
+    if json {
+        print_json(&json!({ "stages": rows }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let width = rows.iter().map(|row| row.stage.len()).max().unwrap_or(0);
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{:width$}  {:>6}  {:>7}  {:>7}  {:>7}  {:>7}  {:>7}  what",
+        "stage", "steps", "tokens", "weights", "FLOPs", "memory", "disk"
+    )?;
+    for row in &rows {
+        writeln!(out, "{}", plan_line(row, width))?;
+    }
+    let sum = |f: fn(&PlanRow) -> f64| rows.iter().map(f).sum::<f64>();
+    let peak = rows.iter().map(|row| row.memory_bytes).max().unwrap_or(0);
+    writeln!(
+        out,
+        "in all {} FLOPs, at most {}B of memory and {}B of disk; tokens of text are an estimate",
+        short(sum(|row| row.flops)),
+        short(peak as f64),
+        short(sum(|row| row.disk_bytes as f64))
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plan_line(row: &PlanRow, width: usize) -> String {
+    let [steps, tokens, weights, flops] =
+        [row.steps as f64, row.tokens as f64, row.parameters as f64, row.flops].map(short);
+    let [memory, disk] = [row.memory_bytes as f64, row.disk_bytes as f64].map(short);
+    format!(
+        "{:width$}  {steps:>6}  {tokens:>7}  {weights:>7}  {flops:>7}  {memory:>7}  {disk:>7}  {}",
+        row.stage, row.what
+    )
+}
+
+/// 1.2k, 3.4M; a dash for what does not apply.
+fn short(x: f64) -> String {
+    if x == 0.0 {
+        return "-".to_owned();
+    }
+    for (limit, unit) in [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")] {
+        if x >= limit {
+            return format!("{:.1}{unit}", x / limit);
+        }
+    }
+    format!("{x}")
+}
+
+fn print_findings(path: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let findings = inspect(path)?;
+    let damaged = findings.iter().filter(|f| f.details.is_err()).count();
+    if json {
+        let list: Vec<_> = findings
+            .iter()
+            .map(|f| {
+                let (whole, text) = match &f.details {
+                    Ok(text) => (true, text),
+                    Err(text) => (false, text),
+                };
+                json!({ "path": f.path, "kind": f.kind, "whole": whole, "details": text })
+            })
+            .collect();
+        print_json(&json!(list))?;
+    } else {
+        let mut out = std::io::stdout().lock();
+        for f in &findings {
+            match &f.details {
+                Ok(text) => writeln!(out, "{}: {}: {text}", f.path.display(), f.kind)?,
+                Err(text) => writeln!(out, "{}: {}: NOT WHOLE: {text}", f.path.display(), f.kind)?,
+            }
+        }
+    }
+    if damaged > 0 {
+        let message = format!("{damaged} of {} things here are not whole", findings.len());
+        return Err(Failure { message, is_request: true });
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn generate(request: &GenerateRequest, json: bool) -> Result<ExitCode, Failure> {
+    let stop = stop_flag()?;
+    let mut text = String::new();
+    let mut failed = None;
+    if !json {
+        write!(std::io::stdout(), "{}", request.prompt)?;
+    }
+    let reason = continue_text(request, &stop, &mut |part| {
+        text.push_str(part);
+        if !json && failed.is_none() {
+            let mut out = std::io::stdout().lock();
+            failed = out.write_all(part.as_bytes()).and_then(|()| out.flush()).err();
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    if json {
+        print_json(&json!({ "prompt": request.prompt, "text": text, "stop_reason": reason }))?;
+    } else {
+        println!();
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,29 @@
+//! An error with the one bit the exit code needs.
+
+use tutelage_recipe::RecipeError;
+use tutelage_report::ReportError;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) is_request: bool,
+}
+
+impl From<RecipeError> for Failure {
+    fn from(error: RecipeError) -> Self {
+        Self { message: error.to_string(), is_request: error.is_request() }
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        Self { message: error.to_string(), is_request: error.is_request() }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self { message: format!("cannot write to standard output: {error}"), is_request: false }
+    }
+}
