@@ -1,6 +1,6 @@
 //! A small f32 matrix product on operands that lie in cache, for attention's blocks.
 
-use super::isa::SimdTask;
+use super::isa::{Isa, SimdTask};
 use super::multiply_add;
 
 /// A matrix read as `data[i * row_stride + j * column_stride]`.
@@ -58,6 +58,17 @@ impl SimdTask for BlockProduct<'_> {
 }
 
 impl BlockProduct<'_> {
+    /// Computes the product with an instruction set that a device has.
+    pub(crate) fn compute(self, isa: Isa) {
+        #[cfg(target_arch = "x86_64")]
+        if isa <= Isa::Avx512 {
+            // SAFETY: a `Device` holds such an `Isa` only after AVX-512 was found.
+            unsafe { super::block_product_avx512::product(self) };
+            return;
+        }
+        isa.run(self);
+    }
+
     #[inline(always)]
     fn tile<const R: usize, const C: usize, const FMA: bool>(&mut self, i: usize, j: usize) {
         let mut sums = [[0.0f32; C]; R];

@@ -1,6 +1,8 @@
 //! Instruction sets and the row primitives that are compiled once for each.
 
 mod block_product;
+#[cfg(target_arch = "x86_64")]
+mod block_product_avx512;
 mod exp;
 mod isa;
 mod rows;

@@ -104,7 +104,7 @@ impl Head<'_> {
             let mut ds = [0.0; QUERIES * KEYS];
             let against = |a, b, c: &mut [f32]| {
                 let (b, ldb) = (b, self.len);
-                isa.run(BlockProduct { m: n, n: width, k: d, a, b, ldb, c, ldc: KEYS, accumulate: false });
+                BlockProduct { m: n, n: width, k: d, a, b, ldb, c, ldc: KEYS, accumulate: false }.compute(isa);
             };
             against(rows(q), &self.keys_t[start..], &mut p);
             against(rows(dout), &self.values_t[start..], &mut ds);
@@ -116,11 +116,11 @@ impl Head<'_> {
             let across = |data| Strided { data, row_stride: 1, column_stride: KEYS };
             let add_keys = |a, b, c: &mut [f32]| {
                 let c = &mut c[start * d..][..width * d];
-                isa.run(BlockProduct { m: width, n: d, k: n, a, b, ldb: d, c, ldc: d, accumulate: true });
+                BlockProduct { m: width, n: d, k: n, a, b, ldb: d, c, ldc: d, accumulate: true }.compute(isa);
             };
             add_keys(across(&p), dout, dv);
             add_keys(across(&ds), q, dk);
-            isa.run(BlockProduct {
+            BlockProduct {
                 m: n,
                 n: d,
                 k: width,
@@ -130,7 +130,8 @@ impl Head<'_> {
                 c: &mut dq[first * d..][..n * d],
                 ldc: d,
                 accumulate: true,
-            });
+            }
+            .compute(isa);
         }
     }
 }

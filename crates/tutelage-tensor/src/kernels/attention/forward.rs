@@ -107,7 +107,7 @@ fn query_block(
     for start in (0..first + n).step_by(KEYS) {
         let width = KEYS.min(len - start);
         let mut scores = [0.0; QUERIES * KEYS];
-        isa.run(BlockProduct {
+        BlockProduct {
             m: n,
             n: width,
             k: d,
@@ -117,7 +117,8 @@ fn query_block(
             c: &mut scores,
             ldc: KEYS,
             accumulate: false,
-        });
+        }
+        .compute(isa);
         for r in 0..n {
             let scores = &mut scores[r * KEYS..][..width];
             if start > first + r {
@@ -132,7 +133,7 @@ fn query_block(
                 }
             }
         }
-        isa.run(BlockProduct {
+        BlockProduct {
             m: n,
             n: d,
             k: width,
@@ -142,7 +143,8 @@ fn query_block(
             c: out,
             ldc: d,
             accumulate: true,
-        });
+        }
+        .compute(isa);
     }
     for r in 0..n {
         lse[r] = max[r] + sum[r].ln();
