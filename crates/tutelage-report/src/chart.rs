@@ -100,7 +100,7 @@ fn ranges<'a>(points: impl Iterator<Item = &'a (f64, f64)>) -> Option<(Range, Ra
 
 /// Round values inside a range: 1, 2 or 5 times a power of ten apart.
 fn ticks((low, high): Range) -> Vec<f64> {
-    let raw = (high - low) / 5.0;
+    let raw = (high - low) / 7.0;
     let power = 10f64.powf(raw.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= raw).unwrap_or(raw);
     let first = (low / step).ceil() as i64;
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn ticks_are_round() {
         assert_eq!(ticks((0.0, 10.0)), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
-        assert_eq!(ticks((1.3, 2.4)).len(), 3);
+        assert_eq!(ticks((1.3, 2.4)).len(), 6);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! # Tour
 //! - [`write_atomic`], [`AtomicFile`] and [`AtomicFolder`]: beside, fsync, rename; never half a file.
 //! - [`MappedFile`]: a read-only memory map. [`RunLock`]: one process a run folder.
-//! - [`Hash`]: what a file was made from. [`Journal`]: lines that are only ever appended, and cut back
+//! - [`struct@Hash`]: what a file was made from. [`Journal`]: lines that are only ever appended, and cut back
 //!   to a checkpoint. [`EventFile`]: the same numbers for TensorBoard.
 //! - [`RandomStream`]: numbers that depend on (seed, purpose) alone.
 //! - [`records`]: what the files of a run hold. [`Event`]: what happens, for whoever shows it.

@@ -78,13 +78,13 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 100)]
         max_tokens: usize,
         /// Divides the logits; 0 takes the most likely token always
-        #[arg(long, default_value_t = 0.8)]
+        #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
         temperature: f64,
         /// Only the most likely so many tokens; 0 for all
         #[arg(long, default_value_t = 0)]
         top_k: usize,
         /// Only the most likely tokens that together reach this mass
-        #[arg(long, default_value_t = 0.95)]
+        #[arg(long, default_value_t = 0.95, allow_negative_numbers = true)]
         top_p: f64,
         /// Seed of the draws
         #[arg(long, default_value_t = 0)]

@@ -1,0 +1,6 @@
+//! The decoder against PyTorch, and its files.
+
+#![allow(clippy::unwrap_used)]
+
+mod files;
+mod pytorch;

@@ -1,0 +1,236 @@
+//! Caches written, read, resumed, and refused.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tutelage_data::{Batch, PackedSet, Shard, ShardWriter, Tail};
+use tutelage_loss::{Targets, Teacher, TeacherInput};
+use tutelage_model::{Decoder, DecoderConfig};
+use tutelage_run::{StopFlag, create_folder, hash_bytes, remove_folder};
+use tutelage_teacher::cache::{self, CacheHeader, CacheReader, Kept, Outcome};
+use tutelage_teacher::{CachedTeacher, LiveTeacher};
+use tutelage_tensor::{Device, Isa, Precision, Tape};
+use tutelage_testkit::assert_close;
+
+struct Bench {
+    folder: PathBuf,
+    set: PackedSet,
+    header: CacheHeader,
+    sequences: Vec<usize>,
+}
+
+const VOCAB: usize = 50;
+
+fn teacher() -> Decoder {
+    let config = DecoderConfig {
+        vocab_size: VOCAB,
+        d_model: 16,
+        n_layers: 1,
+        n_heads: 2,
+        n_kv_heads: 1,
+        d_ff: 24,
+        max_positions: 8,
+        rope_theta: 1e4,
+        norm_eps: 1e-5,
+        init_std: 0.7,
+        bos: 1,
+        eos: 2,
+    };
+    Decoder::random(config, &Device::cpu(2, Isa::detect()).unwrap(), Precision::F32, 1).unwrap()
+}
+
+fn bench(name: &str, kept: Kept) -> Bench {
+    let folder = std::env::temp_dir().join(format!("tutelage-cache-{name}-{}", std::process::id()));
+    remove_folder(&folder).unwrap();
+    create_folder(&folder).unwrap();
+    let mut writer = ShardWriter::create(&folder.join("train"), hash_bytes(b"tokenizer"), VOCAB).unwrap();
+    for document in 0..20u32 {
+        let ids: Vec<u32> = (0..10 + document % 7).map(|i| 3 + (i * 7 + document * 5) % 40).collect();
+        writer.push(&ids, 1).unwrap();
+    }
+    writer.finish().unwrap();
+    let shard = Arc::new(Shard::open(&folder.join("train")).unwrap());
+    let set = PackedSet::new(shard, 8, Some(3), Tail::Drop).unwrap();
+    let sequences: Vec<usize> = (0..set.n_sequences()).step_by(2).collect();
+    let header = CacheHeader {
+        format: CacheHeader::format(),
+        teacher: hash_bytes(b"teacher"),
+        tokenizer: hash_bytes(b"tokenizer"),
+        corpus: set.shard().manifest().bin.clone(),
+        packing: set.hash().clone(),
+        vocab_size: VOCAB,
+        seq_len: 8,
+        kept,
+        n_sequences: sequences.len(),
+        sequences: hash_bytes(b"every second"),
+    };
+    Bench { folder, set, header, sequences }
+}
+
+impl Bench {
+    fn path(&self) -> PathBuf {
+        self.folder.join("cache")
+    }
+
+    fn write(&self, stop: &StopFlag) -> Outcome {
+        cache::write(&self.path(), &self.header, &teacher(), &self.set, &self.sequences, stop, &mut |_| {}).unwrap()
+    }
+
+    fn batch(&self, sequences: &[usize]) -> Batch {
+        Batch::new(&self.set, sequences)
+    }
+
+    fn part(&self) -> PathBuf {
+        self.path().join("part-00000.ttc")
+    }
+
+    fn refusal(&self, header: &CacheHeader) -> String {
+        let error = CachedTeacher::open(&self.path(), header).unwrap_err();
+        assert!(error.is_request());
+        error.to_string()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = remove_folder(&self.folder);
+    }
+}
+
+fn input(batch: &Batch) -> TeacherInput<'_> {
+    TeacherInput {
+        ids: &batch.ids,
+        positions: &batch.positions,
+        documents: &batch.documents,
+        sequences: &batch.sequences,
+    }
+}
+
+fn top(top_p: f64, top_k: usize) -> Kept {
+    Kept::TopPK { top_p, top_k }
+}
+
+/// Log-probabilities of the live teacher, `[row][vocab]`.
+fn live_log_probs(batch: &Batch) -> Vec<Vec<f64>> {
+    let mut live = LiveTeacher::new(teacher());
+    let Targets::Soft(logits) = live.targets(input(batch)).unwrap() else { panic!("a live teacher is soft") };
+    let mut tape = Tape::inference(logits.params);
+    let hidden = tape.leaf(logits.hidden);
+    let logits = tape.linear_f32(&hidden, logits.head).to_vec();
+    let normalised = |row: &[f32]| {
+        let sum: f64 = row.iter().map(|&z| f64::from(z).exp()).sum();
+        row.iter().map(|&z| f64::from(z) - sum.ln()).collect()
+    };
+    logits.chunks(VOCAB).map(normalised).collect()
+}
+
+#[test]
+fn a_cache_says_what_the_live_teacher_says() {
+    let bench = bench("agree", top(1.0, VOCAB));
+    assert!(matches!(bench.write(&StopFlag::default()), Outcome::Done(_)));
+    let batch = bench.batch(&[4, 0, 8]);
+    let mut cached = CachedTeacher::open(&bench.path(), &bench.header).unwrap();
+    let Targets::TopK(found) = cached.targets(input(&batch)).unwrap() else { panic!("a cache is sparse") };
+    let expected = live_log_probs(&batch);
+    assert_eq!(found.n_rows(), batch.ids.len());
+    for (row, expected) in expected.iter().enumerate() {
+        let (ids, values) = found.row(row);
+        let expected: Vec<f64> = ids.iter().map(|&id| expected[id as usize]).collect();
+        assert!(expected.iter().map(|x| x.exp()).sum::<f64>() > 0.99);
+        // Values are kept in half precision.
+        let values: Vec<f64> = values.iter().map(|&x| f64::from(x)).collect();
+        assert_close("log-probabilities", &values, &expected, 1e-4, 1e-3);
+        assert!(expected.windows(2).all(|pair| pair[0] >= pair[1]));
+    }
+}
+
+#[test]
+fn truncation_keeps_the_mass_asked_for() {
+    let bench = bench("mass", top(0.6, 5));
+    bench.write(&StopFlag::default());
+    let reader = CacheReader::open(&bench.path(), Some(&bench.header)).unwrap();
+    reader.verify().unwrap();
+    let stats = reader.stats();
+    assert_eq!(stats.n_tokens, bench.sequences.len() as u64 * 8);
+    assert!(stats.n_entries >= stats.n_tokens && stats.n_entries <= 5 * stats.n_tokens);
+}
+
+#[test]
+fn samples_are_counts() {
+    let bench = bench("samples", Kept::Samples { n: 12, seed: 9 });
+    bench.write(&StopFlag::default());
+    let batch = bench.batch(&[2]);
+    let mut cached = CachedTeacher::open(&bench.path(), &bench.header).unwrap();
+    let Targets::Sampled(found) = cached.targets(input(&batch)).unwrap() else { panic!("counts") };
+    assert!((0..8).all(|row| found.row(row).1.iter().sum::<f32>() == 12.0));
+}
+
+#[test]
+fn writing_goes_on_and_ends_with_the_same_bytes() {
+    let bench = bench("resume", top(0.95, 10));
+    let stop = StopFlag::default();
+    stop.raise();
+    assert!(matches!(bench.write(&stop), Outcome::Stopped));
+    assert!(CacheReader::open(&bench.path(), None).is_err(), "an unfinished cache is not used");
+    bench.write(&StopFlag::default());
+    let first = std::fs::read(bench.part()).unwrap();
+    std::fs::write(bench.part(), &first[..first.len() / 2]).unwrap();
+    bench.write(&StopFlag::default());
+    assert_eq!(std::fs::read(bench.part()).unwrap(), first, "a damaged part is made anew");
+}
+
+#[test]
+fn a_cache_of_something_else_is_refused_by_name() {
+    let bench = bench("refuse", top(0.95, 10));
+    bench.write(&StopFlag::default());
+    let header = || bench.header.clone();
+    let other = || hash_bytes(b"other");
+    for (what, header) in [
+        ("teacher", CacheHeader { teacher: other(), ..header() }),
+        ("tokenizer", CacheHeader { tokenizer: other(), ..header() }),
+        ("corpus", CacheHeader { corpus: other(), ..header() }),
+        ("packing", CacheHeader { packing: other(), ..header() }),
+        ("truncation", CacheHeader { kept: top(0.9, 10), ..header() }),
+        ("sequence length", CacheHeader { seq_len: 16, ..header() }),
+    ] {
+        assert!(bench.refusal(&header).contains(&format!("made for another {what}")), "{what}");
+    }
+}
+
+#[test]
+fn another_text_or_sequence_is_refused_on_use() {
+    let bench = bench("text", top(0.95, 10));
+    bench.write(&StopFlag::default());
+    let mut cached = CachedTeacher::open(&bench.path(), &bench.header).unwrap();
+    let mut batch = bench.batch(&[2]);
+    batch.ids[3] += 1;
+    let error = cached.targets(input(&batch)).err().unwrap();
+    assert!(error.is_request && error.to_string().contains("another text"), "{error}");
+    let batch = bench.batch(&[1]);
+    assert!(cached.targets(input(&batch)).err().unwrap().to_string().contains("does not cover sequence 1"));
+}
+
+#[test]
+fn every_flipped_byte_is_found() {
+    let bench = bench("flip", top(0.95, 4));
+    bench.write(&StopFlag::default());
+    let good = std::fs::read(bench.part()).unwrap();
+    let damaged = |path: &Path| match CacheReader::open(path, Some(&bench.header)) {
+        Err(error) => Some(error.to_string()),
+        Ok(reader) => reader.verify().err().map(|error| error.to_string()),
+    };
+    for at in (0..good.len()).step_by(7) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x10;
+        std::fs::write(bench.part(), bad).unwrap();
+        assert!(damaged(&bench.path()).is_some_and(|m| m.contains("damaged")), "byte {at} of {}", good.len());
+    }
+    for len in [0, 5, 20, good.len() / 3, good.len() - 1] {
+        std::fs::write(bench.part(), &good[..len]).unwrap();
+        assert!(damaged(&bench.path()).is_some(), "cut at {len}");
+    }
+    std::fs::remove_file(bench.part()).unwrap();
+    assert!(damaged(&bench.path()).is_some_and(|m| m.contains("part-00000")));
+}

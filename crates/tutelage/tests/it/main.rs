@@ -1,0 +1,8 @@
+//! The program as a user meets it: a tiny recipe from text to report, interruptions, and wrong requests.
+
+#![allow(clippy::unwrap_used)]
+
+mod interrupted;
+mod support;
+mod whole;
+mod wrong;

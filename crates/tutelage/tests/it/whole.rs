@@ -1,0 +1,64 @@
+//! From text to report.
+
+use crate::support::{Bench, lasting_files};
+
+#[test]
+fn a_recipe_runs_from_text_to_report() {
+    let bench = Bench::new("whole");
+    let plan = bench.succeed(&["plan", "tiny.toml"]);
+    for stage in ["tokenizer", "shards", "train/teacher", "cache/pd", "train/live-seed-2", "evaluate/cached"] {
+        assert!(plan.contains(stage), "{plan}");
+    }
+    assert!(!bench.path("runs").exists(), "a plan leaves nothing behind");
+    let table = bench.succeed(&["run", "tiny.toml"]);
+    assert!(table.contains("cached") && table.contains("bits/byte"), "{table}");
+
+    let summary = std::fs::read_to_string(bench.path("runs/tiny/summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    let models = summary["models"].as_array().unwrap();
+    assert_eq!(models.len(), 5);
+    for model in models {
+        for key in ["parameters", "tokens", "seconds", "heldout_bits_per_byte", "heldout_loss"] {
+            assert!(model[key].as_f64().unwrap() > 0.0, "{key} of {model}");
+        }
+        let path = bench.path("runs/tiny").join(model["path"].as_str().unwrap());
+        for file in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+            assert!(path.join(file).exists(), "{}", path.display());
+        }
+    }
+    assert_eq!(models[1]["tokens"], models[4]["tokens"]);
+    assert!(summary["caches"][0]["bytes_per_token"].as_f64().unwrap() > 0.0);
+    let html = std::fs::read_to_string(bench.path("runs/tiny/report.html")).unwrap();
+    for part in ["Did teaching help?", "<polyline", "Learning rate", "Weight of the teacher", "the king"] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("NaN"));
+
+    let kept = bench.tutelage(&["run", "tiny.toml"]);
+    let log = String::from_utf8(kept.stderr).unwrap();
+    assert!(kept.status.success() && log.matches("done before").count() == 13, "{log}");
+    let found = bench.succeed(&["inspect", "runs/tiny"]);
+    for kind in ["tokenizer", "token shard", "checkpoint", "model", "teacher cache", "metrics", "recipe", "summary"] {
+        assert!(found.contains(&format!(": {kind}: ")), "{kind}: {found}");
+    }
+    let text = ["generate", "runs/tiny/models/live-seed-1/model", "--prompt", "the king", "--max-tokens", "5"];
+    let first = bench.succeed(&text);
+    assert!(first.starts_with("the king") && first == bench.succeed(&text));
+    let again: serde_json::Value = serde_json::from_str(&bench.succeed(&["report", "runs/tiny", "--json"])).unwrap();
+    assert_eq!(again[0], summary);
+    // The resolved recipe makes the same run.
+    bench.succeed(&["run", "runs/tiny/recipe.resolved.toml", "--out", "again", "--threads", "1"]);
+    assert!(lasting_files(&bench.path("again")) == lasting_files(&bench.path("runs/tiny")));
+}
+
+#[test]
+fn overrides_reach_the_run_and_its_resolved_recipe() {
+    let bench = Bench::new("set");
+    let set = ["--set", "training.all.steps=2", "--set", "runs.live.seeds=[7]", "--set", "precision=f32"];
+    bench.succeed(&[&["run", "tiny.toml", "--out", "short"][..], &set].concat());
+    let resolved = std::fs::read_to_string(bench.path("short/recipe.resolved.toml")).unwrap();
+    assert!(resolved.contains("steps = 2") && resolved.contains("precision = \"f32\""), "{resolved}");
+    assert!(bench.path("short/models/live/model/config.json").exists());
+    let refused = bench.refuse(&["run", "tiny.toml", "--out", "short"]);
+    assert!(refused.contains("stage 'train/teacher'") && refused.contains("other settings"), "{refused}");
+}
