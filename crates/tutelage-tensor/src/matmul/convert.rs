@@ -37,15 +37,50 @@ pub(crate) fn transposed<T: Element>(device: &Device, rows: usize, columns: usiz
     device.for_each_block(&mut out, TILE * rows, |index, out| {
         let first = index * TILE;
         let width = out.len() / rows.max(1);
-        for row_start in (0..rows).step_by(TILE) {
-            let height = TILE.min(rows - row_start);
-            for c in 0..width {
-                let out = &mut out[c * rows + row_start..][..height];
-                for (r, out) in out.iter_mut().enumerate() {
-                    *out = values[(row_start + r) * columns + first + c];
-                }
+        let whole = rows - rows % TILE;
+        for row in (0..whole).step_by(TILE) {
+            let from = &values[row * columns + first..];
+            match width {
+                TILE => device.isa().run(TransposeTile::<T, TILE> { from, columns, out: &mut out[row..], rows }),
+                _ => transpose_edge(from, columns, &mut out[row..], rows, (TILE, width)),
             }
+        }
+        if whole < rows {
+            transpose_edge(&values[whole * columns + first..], columns, &mut out[whole..], rows, (rows - whole, width));
         }
     });
     out
+}
+
+/// `out[c * rows + r] = from[r * columns + c]` for `height` by `width` elements.
+fn transpose_edge<T: Element>(from: &[T], columns: usize, out: &mut [T], rows: usize, (height, width): (usize, usize)) {
+    for c in 0..width {
+        for r in 0..height {
+            out[c * rows + r] = from[r * columns + c];
+        }
+    }
+}
+
+/// The same for a square of `N`, whose loops have a fixed length.
+struct TransposeTile<'a, T, const N: usize> {
+    from: &'a [T],
+    columns: usize,
+    out: &'a mut [T],
+    rows: usize,
+}
+impl<T: Element, const N: usize> SimdTask for TransposeTile<'_, T, N> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let mut tile = [[T::from_f32(0.0); N]; N];
+        for r in 0..N {
+            let row = &self.from[r * self.columns..][..N];
+            for c in 0..N {
+                tile[c][r] = row[c];
+            }
+        }
+        for c in 0..N {
+            self.out[c * self.rows..][..N].copy_from_slice(&tile[c]);
+        }
+    }
 }

@@ -6,6 +6,7 @@
 
 use half::bf16;
 
+use crate::simd::SimdTask;
 use crate::{Buffer, Device, Element};
 
 /// Columns of a panel.
@@ -45,13 +46,14 @@ impl PackedRhs {
     /// Packs `values`, stored row-major as `[k, n]`: the product computes `lhs values`.
     pub fn from_rows_kn<S: Element>(device: &Device, n: usize, k: usize, values: &[S]) -> Self {
         assert_eq!(values.len(), n * k, "packing [{k}, {n}]");
+        let isa = device.isa();
         Self::pack(device, n, k, |panel, first, width| {
-            for p in 0..k {
-                let row = &values[p * n + first..][..width];
-                let at = (p / 2) * PANEL * 2 + p % 2;
-                for (j, value) in row.iter().enumerate() {
-                    panel[at + 2 * j] = Element::from_f32(value.to_f32());
-                }
+            for p in (0..k).step_by(2) {
+                let even = &values[p * n + first..][..width];
+                // The row after an odd last one is zeros, which are there already.
+                let odd = if p + 1 < k { &values[(p + 1) * n + first..][..width] } else { &[] };
+                let out = &mut panel[p * PANEL..][..2 * width];
+                isa.run(Interleave { even, odd, out });
             }
         })
     }
@@ -89,5 +91,28 @@ impl PackedRhs {
     /// Panel `index`: `k_padded / 2` rows of 16 pairs.
     pub(super) fn panel(&self, index: usize) -> &[bf16] {
         &self.panels[index * PANEL * self.k_padded..][..PANEL * self.k_padded]
+    }
+}
+
+/// `out = even[0], odd[0], even[1], odd[1], ...`
+struct Interleave<'a, S> {
+    even: &'a [S],
+    odd: &'a [S],
+    out: &'a mut [bf16],
+}
+impl<S: Element> SimdTask for Interleave<'_, S> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let (pairs, _) = self.out.as_chunks_mut::<2>();
+        if self.odd.is_empty() {
+            for (pair, even) in pairs.iter_mut().zip(self.even) {
+                pair[0] = Element::from_f32(even.to_f32());
+            }
+            return;
+        }
+        for ((pair, even), odd) in pairs.iter_mut().zip(self.even).zip(self.odd) {
+            *pair = [Element::from_f32(even.to_f32()), Element::from_f32(odd.to_f32())];
+        }
     }
 }

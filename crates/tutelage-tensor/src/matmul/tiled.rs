@@ -6,10 +6,11 @@ use super::pack::{K_STEP, PANEL, PackedRhs};
 use super::product::Out;
 use crate::{Device, Element};
 
-/// Rows of a block: a multiple of both kernels' row counts (12 and 32).
-const BLOCK_ROWS: usize = 192;
+/// Rows of a block: a multiple of both kernels' row counts (12 and 32), and small enough that the weight
+/// gradients of small models are many blocks.
+const BLOCK_ROWS: usize = 96;
 /// Columns of a block.
-const BLOCK_COLUMNS: usize = 256;
+const BLOCK_COLUMNS: usize = 64;
 /// Columns of a tile: two panels.
 pub(super) const TILE_COLUMNS: usize = 2 * PANEL;
 /// Most rows of a tile.
