@@ -73,6 +73,7 @@ pub(super) fn matmul(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: 
         let row_end = (row_start + BLOCK_ROWS).min(m);
         let column_end = (column_start + BLOCK_COLUMNS).min(n);
         kernel.begin();
+        let mut tile = [0.0; MAX_TILE_ROWS * TILE_COLUMNS];
         for column in (column_start..column_end).step_by(TILE_COLUMNS) {
             let left = b.panel(column / PANEL);
             let right = (column + PANEL < n).then(|| b.panel(column / PANEL + 1));
@@ -81,7 +82,6 @@ pub(super) fn matmul(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: 
             while row < row_end {
                 let rows = kernel.tile_rows().min(row_end - row);
                 let lhs = LhsRows { pointer: a[row * stride..].as_ptr(), stride, rows };
-                let mut tile = [0.0; MAX_TILE_ROWS * TILE_COLUMNS];
                 kernel.tile(lhs, left, right, b, &mut tile);
                 store(target, &tile, (row, rows), (column, columns), n);
                 row += rows;

@@ -98,10 +98,10 @@ impl Head<'_> {
         let n = QUERIES.min(self.len - first);
         let rows = |data| Strided { data, row_stride: d, column_stride: 1 };
         let (q, dout) = (&self.queries[first * d..][..n * d], &self.dout[first * d..][..n * d]);
+        let mut p = [0.0; QUERIES * KEYS];
+        let mut ds = [0.0; QUERIES * KEYS];
         for start in (0..first + n).step_by(KEYS) {
             let width = KEYS.min(self.len - start);
-            let mut p = [0.0; QUERIES * KEYS];
-            let mut ds = [0.0; QUERIES * KEYS];
             let against = |a, b, c: &mut [f32]| {
                 let (b, ldb) = (b, self.len);
                 BlockProduct { m: n, n: width, k: d, a, b, ldb, c, ldc: KEYS, accumulate: false }.compute(isa);

@@ -104,9 +104,9 @@ fn query_block(
     let isa = device.isa();
     let mut max = [f32::NEG_INFINITY; QUERIES];
     let mut sum = [0.0; QUERIES];
+    let mut scores = [0.0; QUERIES * KEYS];
     for start in (0..first + n).step_by(KEYS) {
         let width = KEYS.min(len - start);
-        let mut scores = [0.0; QUERIES * KEYS];
         BlockProduct {
             m: n,
             n: width,
