@@ -1,7 +1,9 @@
 //! What a recipe will do: every name resolved, every number checked, every stage with its cost.
 
+mod corpus;
 mod cost;
 mod resolve;
+mod teachers;
 
 use tutelage_model::DecoderConfig;
 use tutelage_teacher::cache::Kept;
@@ -10,6 +12,7 @@ use tutelage_train::TrainConfig;
 
 use crate::Recipe;
 
+pub(crate) use corpus::Corpus;
 pub use cost::PlanRow;
 pub use resolve::plan;
 
@@ -24,14 +27,6 @@ pub struct Plan {
     pub(crate) corpus: Corpus,
     /// What is done, in order, after tokenizer and shards.
     pub(crate) stages: Vec<Stage>,
-}
-
-/// Documents counted, tokens estimated.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Corpus {
-    pub(crate) documents: u64,
-    pub(crate) text_bytes: u64,
-    pub(crate) heldout_bytes: u64,
 }
 
 /// One stage.

@@ -141,7 +141,9 @@ impl fmt::Display for ScheduleSpec {
             ScheduleSpec::Shape(ShapeSpec::Constant { peak, .. }) => write!(f, "{peak}"),
             ScheduleSpec::Shape(ShapeSpec::Linear { peak, end, .. }) => write!(f, "linear {peak} to {end}"),
             ScheduleSpec::Shape(ShapeSpec::Cosine { peak, floor, .. }) => write!(f, "cosine {peak} to {floor}"),
-            ScheduleSpec::Shape(ShapeSpec::Wsd { peak, floor, .. }) => write!(f, "WSD {peak} to {floor}"),
+            ScheduleSpec::Shape(ShapeSpec::Wsd { peak, floor, decay, .. }) => {
+                write!(f, "WSD {peak} to {floor} (decay {decay})")
+            }
             ScheduleSpec::Shape(ShapeSpec::StepDecay { peak, factor, .. }) => {
                 write!(f, "steps from {peak} by {factor}")
             }

@@ -84,6 +84,7 @@ impl PackedRhs {
         self.k
     }
 
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     pub(super) fn k_padded(&self) -> usize {
         self.k_padded
     }

@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use super::pack::{K_STEP, PANEL, PackedRhs};
+use super::pack::{PANEL, PackedRhs};
 use super::product::Out;
 use crate::{Device, Element};
 
@@ -143,7 +143,7 @@ impl Kernel {
     fn k_step(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Kernel::Amx => K_STEP,
+            Kernel::Amx => super::pack::K_STEP,
             _ => 2,
         }
     }

@@ -62,3 +62,28 @@ fn overrides_reach_the_run_and_its_resolved_recipe() {
     let refused = bench.refuse(&["run", "tiny.toml", "--out", "short"]);
     assert!(refused.contains("stage 'train/teacher'") && refused.contains("other settings"), "{refused}");
 }
+
+#[test]
+fn other_targets_schedules_and_recompute_train_too() {
+    let bench = Bench::new("others");
+    bench.edit("tiny.toml", "top_p = 0.95\ntop_k = 20", "samples = 12");
+    bench.edit("tiny.toml", "temperature = 2.0", "divergence = \"mse\"");
+    bench.edit("tiny.toml", "alpha = 0.9", "alpha = { shape = \"step_decay\", peak = 0.9, factor = 0.1, every = 0.3 }");
+    let kept = ["run", "tiny.toml", "--out", "kept"];
+    bench.succeed(&kept);
+    let summary = std::fs::read_to_string(bench.path("kept/summary.json")).unwrap();
+    assert!(summary.contains("12 samples"), "{summary}");
+    let metrics = std::fs::read_to_string(bench.path("kept/models/live-seed-1/metrics.jsonl")).unwrap();
+    let alphas: Vec<f64> = metrics
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["alpha"].as_f64().unwrap())
+        .collect();
+    // Steps 4, 6, 8 and 12 of 12, a drop after every 4.
+    for (found, expected) in alphas.iter().zip([0.9, 0.09, 0.09, 0.009]) {
+        assert!((found - expected).abs() < 1e-12, "{alphas:?}");
+    }
+    // Blocks computed again give the same bits.
+    bench.succeed(&["run", "tiny.toml", "--out", "again", "--set", "training.all.recompute=true"]);
+    let weights = |run: &str| std::fs::read(bench.path(run).join("models/cached/model/model.safetensors")).unwrap();
+    assert!(weights("kept") == weights("again"));
+}

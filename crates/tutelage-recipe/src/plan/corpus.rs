@@ -1,0 +1,42 @@
+//! What the documents amount to.
+
+use tutelage_data::{Split, read_documents};
+
+use crate::RecipeError;
+use crate::spec::RecipeSpec;
+
+/// Documents counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Corpus {
+    pub(crate) documents: u64,
+    pub(crate) text_bytes: u64,
+    pub(crate) heldout_bytes: u64,
+}
+
+/// Reads all documents once: a broken one is better found now.
+pub(super) fn scan(spec: &RecipeSpec) -> Result<Corpus, RecipeError> {
+    let mut corpus = Corpus { documents: 0, text_bytes: 0, heldout_bytes: 0 };
+    for path in &spec.data.documents {
+        for document in read_documents(path, &spec.data.text_field)? {
+            let text = document?.text;
+            corpus.documents += 1;
+            corpus.text_bytes += text.len() as u64;
+            if Split::of(&text, spec.data.heldout_fraction) == Split::HeldOut {
+                corpus.heldout_bytes += text.len() as u64;
+            }
+        }
+    }
+    if corpus.documents == 0 {
+        let names: Vec<String> = spec.data.documents.iter().map(|p| p.display().to_string()).collect();
+        return Err(RecipeError::request(format!("the corpus is empty: no text in {}", names.join(", "))));
+    }
+    for (bytes, part) in [(corpus.heldout_bytes, "held-out"), (corpus.text_bytes - corpus.heldout_bytes, "training")] {
+        if bytes == 0 {
+            return Err(RecipeError::request(format!(
+                "no document falls into the {part} part of {}: add documents or change data.heldout_fraction",
+                corpus.documents
+            )));
+        }
+    }
+    Ok(corpus)
+}
