@@ -77,7 +77,7 @@ impl Generator {
             let found = format!("the prompt has {} tokens where the model has {positions} positions", ids.len());
             return Err(GenerateError::Request(found));
         }
-        let mut cache = self.model.new_cache(ids.len() + sampling.max_tokens);
+        let mut cache = self.model.new_cache(ids.len().saturating_add(sampling.max_tokens));
         let mut random = RandomStream::new(sampling.seed, "sampling");
         let mut text = TextDecoder::new(&self.tokenizer);
         let mut reason = StopReason::MaxTokens;

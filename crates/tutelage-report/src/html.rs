@@ -37,7 +37,7 @@ pub(crate) fn short(x: f64) -> String {
         }
     }
     if x != 0.0 && x.abs() < 0.01 {
-        return format!("{x:.0e}");
+        return format!("{x:.1e}").replace(".0e", "e");
     }
     let text = format!("{x:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -51,7 +51,7 @@ mod tests {
     fn texts_are_those_expected() {
         assert_eq!(escape("<a & \"b\">"), "&lt;a &amp; &quot;b&quot;&gt;");
         assert_eq!([1, 999, 1000, 1_234_567].map(thousands), ["1", "999", "1,000", "1,234,567"]);
-        let shorts = [0.0, 0.5, 12.0, 1500.0, 2e6, 0.0005].map(short);
-        assert_eq!(shorts, ["0", "0.5", "12", "1.5k", "2M", "5e-4"]);
+        let shorts = [0.0, 0.5, 12.0, 1500.0, 2e6, 0.0005, 0.0025].map(short);
+        assert_eq!(shorts, ["0", "0.5", "12", "1.5k", "2M", "5e-4", "2.5e-3"]);
     }
 }

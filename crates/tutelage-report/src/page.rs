@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use tutelage_run::records::MetricsRecord;
+use tutelage_run::records::{MetricsRecord, ModelSummary};
 use tutelage_run::write_atomic;
 
 use crate::chart::{Series, line_chart};
@@ -29,6 +29,8 @@ fn page(run: &RunData) -> String {
         include_str!("page.css")
     );
     out.push_str(&corpus(run));
+    out.push_str("<h2>What happened</h2>");
+    out.push_str(&course(run));
     out.push_str("<h2>Did teaching help?</h2>");
     let sentences = verdict(run);
     if sentences.is_empty() {
@@ -60,6 +62,41 @@ fn corpus(run: &RunData) -> String {
         c.seq_len,
         run.summary.seconds
     )
+}
+
+/// The run in sentences: who learned what from whom, models of equal size and tokens together.
+fn course(run: &RunData) -> String {
+    let mut out = String::from("<ol>");
+    let mut told: Vec<&str> = Vec::new();
+    for group in run.groups() {
+        let Some(first) = run.first_of(group).map(|m| &m.summary) else { continue };
+        if told.contains(&group) {
+            continue;
+        }
+        let alike = |m: &ModelSummary| (m.parameters, m.tokens) == (first.parameters, first.tokens);
+        let members: Vec<&ModelSummary> =
+            run.groups().iter().filter_map(|g| run.first_of(g)).map(|m| &m.summary).filter(|m| alike(m)).collect();
+        let (weights, tokens) = (thousands(first.parameters), thousands(first.tokens));
+        let who: Vec<String> =
+            members.iter().map(|m| format!("<b>{}</b> from {}", escape(&m.group), escape(&m.objective))).collect();
+        let _ = match members.len() {
+            1 => write!(out, "<li>A model of {weights} weights learned on {tokens} tokens: {}.", who[0]),
+            n => write!(
+                out,
+                "<li>{n} models of {weights} weights each learned on the same {tokens} tokens in the same order \
+                 (seed by seed): {}.",
+                who.join("; ")
+            ),
+        };
+        told.extend(members.iter().map(|m| m.group.as_str()));
+    }
+    out.push_str(
+        "<li>All were evaluated on the held-out documents, which no model and no tokenizer has seen.</ol>\
+         <p class=\"note\">A taught model's loss is (1 - alpha) times the cross-entropy with the text plus alpha times \
+         the distance to the teacher's distribution at temperature tau. A live teacher is computed beside the student; \
+         a cached one was written down once, cut to its most likely entries.</p>",
+    );
+    out
 }
 
 fn models(run: &RunData) -> String {

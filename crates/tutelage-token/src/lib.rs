@@ -15,4 +15,4 @@ mod tokenizer;
 
 pub use decoder::Decoder;
 pub use error::TokenError;
-pub use tokenizer::{BOS, EOS, Tokenizer, UNK};
+pub use tokenizer::{BOS, EOS, MIN_VOCAB, Tokenizer, UNK};

@@ -14,7 +14,7 @@ pub const BOS: &str = "<s>";
 pub const EOS: &str = "</s>";
 
 /// Bytes and special tokens: the smallest vocabulary.
-const MIN_VOCAB: usize = 256 + 3;
+pub const MIN_VOCAB: usize = 256 + 3;
 
 /// A vocabulary and its merges.
 #[derive(Debug, Clone)]

@@ -45,7 +45,7 @@ pub(crate) fn accumulate(
         let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
         let hidden = model.hidden(&mut tape, input);
         let objective = mixture.with_targets(&targets);
-        let terms = tape.linear_loss_backward(&hidden, model.head(), live, &objective, grads);
+        let (terms, _) = tape.linear_loss_backward(&hidden, model.head(), live, &objective, grads);
         sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += term);
         tokens += batch.ids.len() as u64;
     }

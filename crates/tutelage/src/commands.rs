@@ -193,14 +193,15 @@ fn generate(request: &GenerateRequest, json: bool) -> Result<ExitCode, Failure> 
     let stop = stop_flag()?;
     let mut text = String::new();
     let mut failed = None;
-    if !json {
-        write!(std::io::stdout(), "{}", request.prompt)?;
-    }
+    let mut begun = false;
     let reason = continue_text(request, &stop, &mut |part| {
         text.push_str(part);
         if !json && failed.is_none() {
+            // The prompt waits for the first part, so that a refused request prints nothing.
+            let prompt = if begun { "" } else { &request.prompt };
+            begun = true;
             let mut out = std::io::stdout().lock();
-            failed = out.write_all(part.as_bytes()).and_then(|()| out.flush()).err();
+            failed = write!(out, "{prompt}{part}").and_then(|()| out.flush()).err();
         }
     })?;
     if let Some(error) = failed {

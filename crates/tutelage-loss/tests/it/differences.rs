@@ -57,7 +57,7 @@ fn gradients_are_slopes() {
         let leaf = tape.leaf(Tensor::from_f32(&device, [T, D], &narrow(&x)));
         let hidden = tape.linear(&leaf, body_id);
         let mut grads = Grads::zeros(&params);
-        let terms = tape.linear_loss_backward(&hidden, head_id, None, &mixture, &mut grads);
+        let (terms, _) = tape.linear_loss_backward(&hidden, head_id, None, &mixture, &mut grads);
         let wide = |v: &[f32]| -> Vec<f64> { v.iter().map(|&x| f64::from(x)).collect() };
         assert_close("loss", &[terms[0] / 4.0], &[naive(divergence, &x, &body, &head)], 1e-6, 1e-6);
         let slope = finite_difference(&head, |head| naive(divergence, &x, &body, head));

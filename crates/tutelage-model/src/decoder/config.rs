@@ -34,6 +34,8 @@ pub struct DecoderConfig {
 }
 
 const MAX_D_HEAD: usize = 256;
+const MAX_LAYERS: usize = 1 << 16;
+const MAX_WEIGHTS: f64 = 1e13;
 
 impl DecoderConfig {
     /// Size of a head.
@@ -63,6 +65,15 @@ impl DecoderConfig {
             if value > 1 << 30 {
                 return fault(field, value, "is larger than any model".to_owned());
             }
+        }
+        if self.n_layers > MAX_LAYERS {
+            return fault("n_layers", self.n_layers, format!("is deeper than any model: at most {MAX_LAYERS}"));
+        }
+        // In floating point, where sizes such as these cannot overflow; below, counts are u64.
+        let widest = (4 * self.d_model) as f64 + (3 * self.d_ff) as f64;
+        let weights = self.d_model as f64 * (2.0 * self.vocab_size as f64 + self.n_layers as f64 * widest);
+        if weights > MAX_WEIGHTS {
+            return fault("d_model", self.d_model, format!("makes a model of {weights:.1e} weights, larger than any"));
         }
         if !self.d_model.is_multiple_of(self.n_heads) {
             let message = format!("does not divide d_model = {}; heads share the width evenly", self.d_model);

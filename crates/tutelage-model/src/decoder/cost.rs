@@ -30,13 +30,14 @@ impl DecoderConfig {
 
     /// Bytes that `t` tokens leave on the tape, with activations of `width` bytes an element.
     pub fn tape_bytes(&self, t: usize, width: usize, recompute: bool) -> u64 {
-        let (t, d, width) = (t as u64, self.d_model as u64, width as u64);
-        let qkv = ((self.n_heads + 2 * self.n_kv_heads) * self.d_head()) as u64;
+        let (t, d, width, layers) = (t as f64, self.d_model as f64, width as f64, self.n_layers as f64);
+        let qkv = ((self.n_heads + 2 * self.n_kv_heads) * self.d_head()) as f64;
         // Residual stream twice a block in f32; norms, attention and the gated unit in activations.
-        let block = t * (8 * d + width * (3 * d + qkv + 3 * self.d_ff as u64));
+        let block = t * (8.0 * d + width * (3.0 * d + qkv + 3.0 * self.d_ff as f64));
+        // A conversion that would overflow saturates: such a plan is refused for its memory.
         match recompute {
-            true => t * 4 * d * self.n_layers as u64 + block,
-            false => block * self.n_layers as u64,
+            true => (t * 4.0 * d * layers + block) as u64,
+            false => (block * layers) as u64,
         }
     }
 

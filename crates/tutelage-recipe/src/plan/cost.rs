@@ -111,7 +111,7 @@ impl Plan {
         let rows = config.micro_batch_size * seq_len;
         let live = match &train.teacher {
             Some(TeacherSource::Live { config, .. }) => {
-                config.inference_bytes() + self.tape(config, rows, true) + LOSS_CHUNK_BYTES
+                (config.inference_bytes() + LOSS_CHUNK_BYTES).saturating_add(self.tape(config, rows, true))
             }
             _ => 0,
         };
@@ -124,11 +124,11 @@ impl Plan {
             tokens,
             parameters,
             flops: tokens as f64 * (train.model.training_flops(seq_len) + config.teacher_flops) as f64,
-            memory_bytes: PROGRAM_BYTES
-                + LOSS_CHUNK_BYTES
-                + state
-                + self.tape(&train.model, rows, train.recompute)
-                + live,
+            memory_bytes: (PROGRAM_BYTES + LOSS_CHUNK_BYTES + state + live).saturating_add(self.tape(
+                &train.model,
+                rows,
+                train.recompute,
+            )),
             disk_bytes: parameters * (4 + 12 * config.keep_checkpoints as u64),
         }
     }

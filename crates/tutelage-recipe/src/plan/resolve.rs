@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use tutelage_model::DecoderConfig;
 use tutelage_tensor::Precision;
+use tutelage_token::MIN_VOCAB;
 use tutelage_train::TrainConfig;
 
 use super::corpus::scan;
@@ -15,6 +16,9 @@ use crate::{Recipe, RecipeError};
 // Ids of `<s>` and `</s>` in a tokenizer that is trained here.
 const BOS: u32 = 1;
 const EOS: u32 = 2;
+
+/// Beyond it the plan's counts could overflow.
+const MAX_TOKENS: f64 = 1e16;
 
 /// Checks a recipe and lays out its stages.
 ///
@@ -68,6 +72,11 @@ fn check_data(spec: &RecipeSpec) -> Result<(), RecipeError> {
     if data.seq_len < 2 || data.seq_len > 1 << 24 {
         return Err(RecipeError::request(format!("data.seq_len = {}: must be at least 2", data.seq_len)));
     }
+    let vocab_size = spec.tokenizer.vocab_size;
+    if vocab_size < MIN_VOCAB {
+        let rule = format!("must be at least {MIN_VOCAB}, which bytes and special tokens take");
+        return Err(RecipeError::request(format!("tokenizer.vocab_size = {vocab_size}: {rule}")));
+    }
     if spec.runs.is_empty() {
         return Err(RecipeError::request("the recipe trains nothing: it has no [[runs]]"));
     }
@@ -97,6 +106,11 @@ fn train_plans(spec: &RecipeSpec, run: &RunSpec, stages: &[Stage]) -> Result<Vec
     let seeds = if run.seeds.is_empty() { vec![spec.seed] } else { run.seeds.clone() };
     if seeds.iter().collect::<BTreeSet<_>>().len() != seeds.len() {
         return Err(RecipeError::request(format!("run '{}': a seed is given twice", run.name)));
+    }
+    let tokens = training.steps as f64 * training.batch_size as f64 * spec.data.seq_len as f64;
+    if tokens > MAX_TOKENS {
+        let found = format!("run '{}': {tokens:.1e} tokens are more than any training has", run.name);
+        return Err(RecipeError::request(found));
     }
     let teacher = run.teacher.as_ref().map(|teacher| source(spec, run, teacher, stages)).transpose()?;
     let distillation = run.teacher.as_ref().map(|t| distillation(run, t, training.steps)).transpose()?;

@@ -39,11 +39,12 @@ pub fn run(
     stop: &StopFlag,
 ) -> Result<RunOutcome, RecipeError> {
     let device = engine.device()?;
+    let machine = Machine::here(device.n_threads(), device.isa().to_string());
+    fits(plan, machine.memory_bytes)?;
     let folder = out.map_or_else(|| Path::new("runs").join(&plan.recipe.spec.name), Path::to_path_buf);
     create_folder(&folder)?;
     let _lock = RunLock::acquire(&folder)?;
     let resolved = plan.recipe.resolved()?;
-    let machine = Machine::here(device.n_threads(), device.isa().to_string());
     let copy = folder.join("recipe.resolved.toml");
     if !copy.exists() {
         write_atomic(&copy, resolved.as_bytes())?;
@@ -66,6 +67,21 @@ pub fn run(
     }
     session.summarize(begun)?;
     Ok(RunOutcome::Done(session.folder))
+}
+
+/// Refuses what this machine cannot hold: the system would kill it in the middle.
+fn fits(plan: &Plan, memory_bytes: Option<u64>) -> Result<(), RecipeError> {
+    let Some(available) = memory_bytes else { return Ok(()) };
+    match plan.rows().into_iter().find(|row| row.memory_bytes > available) {
+        None => Ok(()),
+        Some(row) => Err(RecipeError::request(format!(
+            "stage '{}' needs about {:.1} GB of memory, this machine has {:.1}; lower micro_batch_size, set \
+             recompute = true, or choose a smaller model ('tutelage plan' shows every stage)",
+            row.stage,
+            row.memory_bytes as f64 / 1e9,
+            available as f64 / 1e9
+        ))),
+    }
 }
 
 impl Session<'_> {

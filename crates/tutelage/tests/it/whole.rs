@@ -44,6 +44,8 @@ fn a_recipe_runs_from_text_to_report() {
     let text = ["generate", "runs/tiny/models/live-seed-1/model", "--prompt", "the king", "--max-tokens", "5"];
     let first = bench.succeed(&text);
     assert!(first.starts_with("the king") && first == bench.succeed(&text));
+    // As many tokens as there are positions, however many are asked for.
+    bench.succeed(&[&text[..5], &[&u64::MAX.to_string()]].concat());
     let again: serde_json::Value = serde_json::from_str(&bench.succeed(&["report", "runs/tiny", "--json"])).unwrap();
     assert_eq!(again[0], summary);
     // The resolved recipe makes the same run.

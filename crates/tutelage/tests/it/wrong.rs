@@ -10,9 +10,13 @@ fn wrong_recipes_are_refused() {
         ("seq_len = 32", "seq_len = \"32\"", "invalid type"),
         ("seq_len = 32", "seq_len = -5", "-5"),
         ("seq_len = 32", "seq_len = 1", "data.seq_len = 1"),
+        ("vocab_size = 300", "vocab_size = 100", "at least 259"),
         ("n_heads = 4", "n_heads = 5", "does not divide d_model = 32"),
         ("n_kv_heads = 2", "n_kv_heads = 3", "does not divide n_heads"),
         ("d_ff = 48", "d_ff = 0", "d_ff = 0"),
+        ("n_layers = 2", "n_layers = 100000", "deeper than any"),
+        ("d_model = 32", "d_model = 100000000", "larger than any"),
+        ("steps = 12", "steps = 9223372036854775807", "more than any training"),
         ("steps = 12", "steps = 0", "steps = 0"),
         ("steps = 12", "steps = 1e3", "invalid type"),
         ("micro_batch_size = 2", "micro_batch_size = 9", "at most batch_size"),
@@ -45,6 +49,9 @@ fn wrong_recipes_are_refused() {
         }
         std::fs::write(bench.path("tiny.toml"), original).unwrap();
     }
+    let large = ["run", "tiny.toml", "--set", "models.large.d_ff=1000000000"];
+    let error = bench.refuse(&large);
+    assert!(error.contains("stage 'train/teacher' needs about") && error.contains("this machine has"), "{error}");
     assert!(!bench.path("runs").exists(), "nothing was begun");
 }
 

@@ -8,5 +8,6 @@
 mod chunks;
 mod objective;
 mod op;
+pub mod reference;
 
 pub use objective::{LogitObjective, TeacherLogits};

@@ -2,7 +2,7 @@
 
 use super::super::by_dtype;
 use super::{LogitObjective, TeacherLogits, chunks};
-use crate::{Grads, ParamId, Params, Tape, Tensor, Var};
+use crate::{Grads, NodeGrads, ParamId, Params, Tape, Tensor, Var};
 
 impl Tape<'_> {
     /// The objective's terms, summed over the rows of `hidden`; no gradient.
@@ -17,7 +17,8 @@ impl Tape<'_> {
         chunks::run(self.params(), head, hidden.value(), teacher, objective, None)
     }
 
-    /// The same, then unwinds the tape; gradients of all parameters are added to `grads`.
+    /// The same, then unwinds the tape; gradients of all parameters are added to `grads`, those of leaves
+    /// are returned beside the terms.
     pub fn linear_loss_backward(
         self,
         hidden: &Var,
@@ -25,7 +26,7 @@ impl Tape<'_> {
         teacher: Option<&TeacherLogits<'_>>,
         objective: &dyn LogitObjective,
         grads: &mut Grads,
-    ) -> Vec<f64> {
+    ) -> (Vec<f64>, NodeGrads) {
         check(self.params(), head, teacher);
         let value = hidden.value();
         let mut d_hidden = by_dtype!(value.dtype(), T => {
@@ -33,8 +34,8 @@ impl Tape<'_> {
         });
         let backward = Some((&mut *grads, &mut d_hidden));
         let terms = chunks::run(self.params(), head, value, teacher, objective, backward);
-        self.backward(hidden, d_hidden, grads);
-        terms
+        let leaves = self.backward(hidden, d_hidden, grads);
+        (terms, leaves)
     }
 }
 
