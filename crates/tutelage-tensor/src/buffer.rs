@@ -21,6 +21,8 @@ const SMALLEST_CLASS: usize = 4096;
 pub struct MemoryUse {
     /// Bytes held by live buffers and by the free lists together: the pool's footprint.
     pub reserved: usize,
+    /// How many buffers came from the system rather than from a free list.
+    pub fresh_buffers: u64,
 }
 
 /// Free memory by size class.
@@ -33,6 +35,7 @@ pub(crate) struct BufferPool {
 struct PoolState {
     free: HashMap<usize, Vec<Block>>,
     reserved: usize,
+    fresh_buffers: u64,
 }
 
 struct Block(NonNull<u8>);
@@ -47,7 +50,8 @@ impl BufferPool {
     }
 
     pub(crate) fn memory_use(&self) -> MemoryUse {
-        MemoryUse { reserved: self.state().reserved }
+        let state = self.state();
+        MemoryUse { reserved: state.reserved, fresh_buffers: state.fresh_buffers }
     }
 
     fn take(&self, class: usize) -> NonNull<u8> {
@@ -58,7 +62,9 @@ impl BufferPool {
         // SAFETY: the layout has a non-zero size (the smallest class is 4096 bytes).
         let pointer = unsafe { alloc_zeroed(layout) };
         let Some(pointer) = NonNull::new(pointer) else { handle_alloc_error(layout) };
-        self.state().reserved += class;
+        let mut state = self.state();
+        state.reserved += class;
+        state.fresh_buffers += 1;
         pointer
     }
 

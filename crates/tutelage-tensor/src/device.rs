@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::buffer::{Buffer, BufferPool, MemoryUse};
-use crate::{Element, Isa, IsaUnavailable};
+use crate::profile::Profile;
+use crate::{Element, Isa, IsaUnavailable, OpTime};
 
 /// A thread pool, an instruction set and a memory pool. Cheap to clone; clones share all three.
 #[derive(Clone)]
@@ -17,6 +18,7 @@ struct Inner {
     threads: rayon::ThreadPool,
     isa: Isa,
     memory: Arc<BufferPool>,
+    profile: Profile,
 }
 
 impl Device {
@@ -31,7 +33,7 @@ impl Device {
             .thread_name(|i| format!("tutelage-{i}"))
             .build()
             .map_err(|error| IsaUnavailable::threads(n_threads, &error))?;
-        Ok(Self { inner: Arc::new(Inner { threads, isa, memory: Arc::default() }) })
+        Ok(Self { inner: Arc::new(Inner { threads, isa, memory: Arc::default(), profile: Profile::default() }) })
     }
 
     /// The instruction set in use.
@@ -47,6 +49,21 @@ impl Device {
     /// Memory taken from the system so far.
     pub fn memory_use(&self) -> MemoryUse {
         self.inner.memory.memory_use()
+    }
+
+    /// Begins or ends counting the time of operations.
+    pub fn set_profiling(&self, on: bool) {
+        self.inner.profile.switch(on);
+    }
+
+    /// Time by operation since the last call, longest first; operations do not contain one another.
+    pub fn take_profile(&self) -> Vec<OpTime> {
+        self.inner.profile.take()
+    }
+
+    /// Runs `work`, an operation of this name.
+    pub(crate) fn timed<R>(&self, name: &'static str, work: impl FnOnce() -> R) -> R {
+        self.inner.profile.timed(name, work)
     }
 
     /// A buffer with unspecified contents.

@@ -7,6 +7,7 @@
 //! - [`Tape`] records operations on [`Var`]s and unwinds them backward. Each operation is a folder of
 //!   [`kernels`]: `reference.rs` (naive, f64, the oracle), `cpu.rs` (fast), `op.rs` (its place on the tape).
 //! - [`matmul`] is the matrix product under everything: AMX, AVX-512-BF16, or f32 through the `gemm` crate.
+//! - [`ceiling`] is what benches divide by.
 //! - [`simd`] has the row primitives (softmax, log-sum-exp) that objectives are written with.
 //!
 //! # Rules
@@ -17,11 +18,13 @@
 //! - This is the one crate (besides the memory map of `tutelage-run`) that may use `unsafe`.
 
 mod buffer;
+pub mod ceiling;
 mod device;
 mod dtype;
 pub mod kernels;
 pub mod matmul;
 mod params;
+mod profile;
 pub mod simd;
 mod tape;
 mod tensor;
@@ -31,6 +34,7 @@ pub use device::Device;
 pub use dtype::{DType, Element, Precision};
 pub use half::bf16;
 pub use params::{Grads, Param, ParamId, Params};
+pub use profile::OpTime;
 pub use simd::{Isa, IsaUnavailable};
 pub use tape::{NodeGrads, Tape, Var};
 pub use tensor::Tensor;

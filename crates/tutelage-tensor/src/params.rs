@@ -151,7 +151,7 @@ impl Params {
             return Rhs::F32 { data: &param.master, row_stride, column_stride };
         }
         let copy = if self.device.isa().has_bf16_products() {
-            packed.get_or_init(|| WeightCopy::Packed(pack()))
+            packed.get_or_init(|| WeightCopy::Packed(self.device.timed("weight packing", pack)))
         } else {
             // One copy serves both orientations: they differ in strides only.
             param.forward.get_or_init(|| {
@@ -184,9 +184,11 @@ impl Grads {
     /// Sets all to zero.
     pub fn clear(&mut self, device: &Device) {
         const BLOCK: usize = 1 << 16;
-        for entry in &mut self.entries {
-            device.for_each_block(entry, BLOCK, |_, block| block.fill(0.0));
-        }
+        device.timed("gradient clear", || {
+            for entry in &mut self.entries {
+                device.for_each_block(entry, BLOCK, |_, block| block.fill(0.0));
+            }
+        });
     }
 
     /// The gradient of one parameter.

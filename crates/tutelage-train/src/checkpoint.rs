@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tutelage_model::{Decoder, Named, read_tensors, write_tensors};
+use tutelage_model::{Named, read_tensors, write_tensors};
 use tutelage_run::{AtomicFolder, FileError, Hash, create_folder, hash_file, read_json, remove_folder, write_json};
 
-use crate::TrainError;
 use crate::metrics::{Interval, Lengths};
-use crate::optimizer::Moments;
+use crate::{Learner, TrainError};
 
 const FORMAT: &str = "tutelage-checkpoint-1";
 
@@ -75,14 +74,13 @@ pub(crate) fn list(folder: &Path) -> Vec<(u64, PathBuf)> {
 
 pub(crate) fn save(
     folder: &Path,
-    model: &Decoder,
-    moments: &Moments,
+    learner: &Learner,
     keep: usize,
     step: u64,
     state: impl FnOnce(Hash, Hash) -> State,
 ) -> Result<(), TrainError> {
     create_folder(folder)?;
-    let params = model.params();
+    let (params, moments) = (learner.model.params(), &learner.moments);
     let weights: Vec<Named<'_>> =
         params.iter().map(|(_, p)| (p.name().to_owned(), p.shape().to_vec(), p.values())).collect();
     let both = [("first_moment", &moments.first), ("second_moment", &moments.second)];
@@ -103,19 +101,18 @@ pub(crate) fn save(
     Ok(())
 }
 
-/// The newest checkpoint that is whole, loaded into `model` and `moments`; `note` is told of damaged ones.
+/// The newest checkpoint that is whole, loaded into `learner`; `note` is told of damaged ones.
 pub(crate) fn resume(
     folder: &Path,
     fingerprint: &Hash,
-    model: &mut Decoder,
-    moments: &mut Moments,
+    learner: &mut Learner,
     note: &mut dyn FnMut(&str),
 ) -> Result<Option<State>, TrainError> {
     let all = list(folder);
     for (_, path) in &all {
         match verify(path) {
             Ok(state) => {
-                load(path, &state, fingerprint, model, moments)?;
+                load(path, &state, fingerprint, learner)?;
                 return Ok(Some(state));
             }
             Err(error) => note(&format!("checkpoint passed over: {error}")),
@@ -129,17 +126,12 @@ pub(crate) fn resume(
     }
 }
 
-fn load(
-    folder: &Path,
-    state: &State,
-    fingerprint: &Hash,
-    model: &mut Decoder,
-    moments: &mut Moments,
-) -> Result<(), TrainError> {
+fn load(folder: &Path, state: &State, fingerprint: &Hash, learner: &mut Learner) -> Result<(), TrainError> {
     if state.fingerprint != *fingerprint {
         let found = "is a checkpoint of a training with other settings, data or teacher".to_owned();
         return Err(TrainError::Checkpoint { path: folder.to_path_buf(), found });
     }
+    let Learner { model, moments, .. } = learner;
     let params = model.params_mut();
     let ids: Vec<_> = params.iter().map(|(id, p)| (id, p.name().to_owned(), p.shape().to_vec())).collect();
     read_tensors(&folder.join("model.safetensors"), None, |array| {

@@ -4,6 +4,7 @@
 //! - [`train`] runs a model to its last step, from the newest whole checkpoint if there is one.
 //! - [`TrainConfig`] says how; [`Distillation`] says how a teacher's targets enter the loss. Which teacher it
 //!   is, the loop never learns: it holds a `dyn Teacher` or none.
+//! - [`Learner`] is one step: accumulate, clip, update.
 //! - [`checkpoint`]: folders `step-N` written beside, synced, renamed; the last few are kept.
 //!
 //! Data order is a function of (seed, step), so weights, moments, the step number and the running means of
@@ -12,6 +13,7 @@
 pub mod checkpoint;
 mod config;
 mod error;
+mod learner;
 mod metrics;
 mod optimizer;
 mod step;
@@ -19,4 +21,5 @@ mod trainer;
 
 pub use config::{Distillation, TrainConfig};
 pub use error::TrainError;
+pub use learner::{Learner, StepOutcome};
 pub use trainer::{Job, Outcome, TrainStats, train};

@@ -1,6 +1,6 @@
 //! The gradient of one step.
 
-use tutelage_data::{Batch, IGNORED, PackedSet};
+use tutelage_data::{Batch, IGNORED};
 use tutelage_loss::{Mixture, Targets, Teacher, TeacherInput, Terms};
 use tutelage_model::{Decoder, Input};
 use tutelage_tensor::{Grads, Tape};
@@ -15,23 +15,21 @@ pub(crate) struct StepResult {
     pub(crate) tokens: u64,
 }
 
-/// Adds the gradient of the mean loss over the sequences `indices`, micro-batch by micro-batch. The mean is over
-/// all learned tokens of the step, whichever micro-batch they fall into.
+/// Adds the gradient of the mean loss over micro-batches. The mean is over all learned tokens of the step,
+/// whichever micro-batch they fall into.
 pub(crate) fn accumulate(
     model: &Decoder,
-    set: &PackedSet,
-    indices: &[usize],
+    batches: &[Batch],
     config: &TrainConfig,
     step: u64,
     mut teacher: Option<&mut (dyn Teacher + '_)>,
     grads: &mut Grads,
 ) -> Result<StepResult, TrainError> {
-    let batches: Vec<Batch> = indices.chunks(config.micro_batch_size).map(|indices| Batch::new(set, indices)).collect();
     let n_targets: usize = batches.iter().map(Batch::n_targets).sum();
     let scale = 1.0 / n_targets.max(1) as f32;
     let mut sums = [0.0; 3];
     let mut tokens = 0;
-    for batch in &batches {
+    for batch in batches {
         let targets = match teacher.as_deref_mut() {
             Some(teacher) => teacher.targets(teacher_input(batch))?,
             None => Targets::Hard,

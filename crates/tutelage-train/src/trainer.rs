@@ -2,23 +2,18 @@
 
 use std::path::Path;
 
-use tutelage_data::{PackedSet, SequenceOrder};
+use tutelage_data::{Batch, PackedSet, SequenceOrder};
 use tutelage_loss::Teacher;
 use tutelage_model::Decoder;
 use tutelage_run::records::MetricsRecord;
 use tutelage_run::{Event, Hash, Observer, StopFlag};
-use tutelage_tensor::Grads;
 
 use crate::checkpoint::{self, State};
 use crate::metrics::{Interval, Lengths, Recorder};
-use crate::optimizer::{Moments, grad_norm, update};
-use crate::step::accumulate;
-use crate::{TrainConfig, TrainError};
+use crate::{Learner, StepOutcome, TrainConfig, TrainError};
 
 /// What a training is given.
 pub struct Job<'a> {
-    /// The model, with its first values.
-    pub model: Decoder,
     /// What it is trained on.
     pub set: &'a PackedSet,
     /// How.
@@ -58,18 +53,22 @@ pub struct TrainStats {
     pub seconds: f64,
 }
 
-/// Trains to the last step, from the newest whole checkpoint in the folder if there is one.
+/// Trains `model`, which has its first values, to the last step, from the newest whole checkpoint in the folder if there is one.
 ///
 /// # Errors
 /// When a checkpoint does not belong to this training, the loss stops being a number, or a file or the teacher
 /// fails.
-pub fn train(mut job: Job<'_>, observer: &mut dyn Observer, stop: &StopFlag) -> Result<Outcome, TrainError> {
+pub fn train(
+    model: Decoder,
+    mut job: Job<'_>,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Outcome, TrainError> {
     let config = job.config;
-    let mut moments = Moments::zeros(job.model.params());
-    let mut grads = Grads::zeros(job.model.params());
+    let mut learner = Learner::new(model);
     let checkpoints = job.folder.join("checkpoints");
     let mut note = |text: &str| observer.event(&Event::Note(text));
-    let resumed = checkpoint::resume(&checkpoints, job.fingerprint, &mut job.model, &mut moments, &mut note)?;
+    let resumed = checkpoint::resume(&checkpoints, job.fingerprint, &mut learner, &mut note)?;
     let mut at = resumed.as_ref().map_or(Progress::default(), Progress::of);
     let lengths = resumed.as_ref().map_or(Lengths::default(), |s| s.lengths);
     let mut recorder = Recorder::open(job.folder, lengths, (at.step, at.tokens, at.seconds))?;
@@ -81,36 +80,41 @@ pub fn train(mut job: Job<'_>, observer: &mut dyn Observer, stop: &StopFlag) -> 
     while at.step < config.steps {
         if stop.is_raised() {
             if saved != Some(at.step) {
-                save(&job, &checkpoints, &moments, &at, &mut recorder)?;
+                save(&job, &checkpoints, &learner, &at, &mut recorder)?;
             }
             return Ok(Outcome::Stopped { step: at.step });
         }
         let indices = order.step(at.step, config.batch_size);
         let teacher = job.teacher.as_deref_mut().map(|t| t as &mut dyn Teacher);
-        let result = accumulate(&job.model, job.set, &indices, config, at.step, teacher, &mut grads)?;
-        let norm = grad_norm(job.model.params(), &grads);
-        for (what, value) in [("loss", result.terms.loss), ("gradient norm", norm)] {
-            if !value.is_finite() {
-                let kept = match saved {
-                    Some(step) => format!("the checkpoint of step {step} is kept in {}", checkpoints.display()),
-                    None => "no checkpoint was written yet".to_owned(),
-                };
-                return Err(TrainError::Diverged { step: at.step + 1, what, value, kept });
-            }
+        let micro = indices.chunks(config.micro_batch_size);
+        let batches: Vec<Batch> = micro.map(|indices| Batch::new(job.set, indices)).collect();
+        let result = learner.step(&batches, config, at.step, teacher)?;
+        if !result.updated {
+            return Err(diverged(&result, at.step, saved, &checkpoints));
         }
-        update(&mut job.model, &grads, &mut moments, config, at.step, norm);
-        grads.clear(job.model.params().device());
         at.interval.add(result.terms);
         at.tokens += result.tokens;
         at.step += 1;
-        report(&mut job, &mut at, norm, &mut recorder, observer)?;
+        report(&mut job, learner.model(), &mut at, result.grad_norm, &mut recorder, observer)?;
         if at.step.is_multiple_of(config.checkpoint_every) || at.step == config.steps {
-            save(&job, &checkpoints, &moments, &at, &mut recorder)?;
+            save(&job, &checkpoints, &learner, &at, &mut recorder)?;
             saved = Some(at.step);
         }
     }
     let stats = TrainStats { tokens: at.tokens, seconds: recorder.seconds() };
-    Ok(Outcome::Done(Box::new(job.model), stats))
+    Ok(Outcome::Done(Box::new(learner.into_model()), stats))
+}
+
+fn diverged(result: &StepOutcome, step: u64, saved: Option<u64>, checkpoints: &Path) -> TrainError {
+    let kept = match saved {
+        Some(step) => format!("the checkpoint of step {step} is kept in {}", checkpoints.display()),
+        None => "no checkpoint was written yet".to_owned(),
+    };
+    let (what, value) = match result.terms.loss.is_finite() {
+        false => ("loss", result.terms.loss),
+        true => ("gradient norm", result.grad_norm),
+    };
+    TrainError::Diverged { step: step + 1, what, value, kept }
 }
 
 /// Where a training stands.
@@ -131,13 +135,13 @@ impl Progress {
 fn save(
     job: &Job<'_>,
     checkpoints: &Path,
-    moments: &Moments,
+    learner: &Learner,
     at: &Progress,
     recorder: &mut Recorder,
 ) -> Result<(), TrainError> {
     let lengths = recorder.sync()?;
     let seconds = recorder.seconds();
-    checkpoint::save(checkpoints, &job.model, moments, job.config.keep_checkpoints, at.step, |model, optimizer| State {
+    checkpoint::save(checkpoints, learner, job.config.keep_checkpoints, at.step, |model, optimizer| State {
         format: State::format(),
         fingerprint: job.fingerprint.clone(),
         step: at.step,
@@ -153,6 +157,7 @@ fn save(
 /// Tells the observer, and writes a line where one is due.
 fn report(
     job: &mut Job<'_>,
+    model: &Decoder,
     at: &mut Progress,
     grad_norm: f64,
     recorder: &mut Recorder,
@@ -181,9 +186,9 @@ fn report(
         alpha: distillation.map(|d| of(&d.alpha)),
         temperature: distillation.map(|d| of(&d.temperature)),
         grad_norm,
-        heldout_loss: evaluated.then(|| (job.evaluate)(&job.model)),
+        heldout_loss: evaluated.then(|| (job.evaluate)(model)),
     };
-    let flops = job.model.config().training_flops(job.set.seq_len()) + config.teacher_flops;
+    let flops = model.config().training_flops(job.set.seq_len()) + config.teacher_flops;
     recorder.write(&record, flops)?;
     at.interval = Interval::default();
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Train and distil language models: from raw text to an evaluated student.
 #[derive(Debug, Parser)]
@@ -65,6 +65,15 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Measure speed: the machine's ceilings, or whole training steps
+    #[command(after_help = "Examples:\n  tutelage bench ceilings\n  tutelage bench step --shape s16m\n  \
+        tutelage bench step --shape s16m-v92k --teacher live --json\n  \
+        tutelage bench step --shape 256,4,4,2,768,4096,8,128")]
+    Bench {
+        /// What to measure
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Continue a text with a model's folder
     #[command(after_help = "Example:\n  tutelage generate runs/quickstart/models/teacher/model \
         --prompt \"And it came to pass\" --max-tokens 80")]
@@ -93,4 +102,40 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// What the machine can do at best: matrix products in registers, memory bandwidth
+    Ceilings {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Whole training steps: forward, loss, backward, clip, AdamW
+    Step {
+        /// A named shape (s16m, s16m-v92k, s40m, s110m, s110m-8k, quickstart), or
+        /// D_MODEL,N_LAYERS,N_HEADS,N_KV_HEADS,D_FF,VOCAB_SIZE,BATCH_SIZE,SEQ_LEN
+        #[arg(long, default_value = "s16m")]
+        shape: String,
+        /// Who teaches: a model of twice the width, or a cache of its 50 most likely entries
+        #[arg(long, value_enum, default_value_t = BenchTeacher::None)]
+        teacher: BenchTeacher,
+        /// Steps that are timed
+        #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
+        repeats: u16,
+        /// Compute blocks again on the way back, to save memory
+        #[arg(long)]
+        recompute: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum BenchTeacher {
+    None,
+    Live,
+    Cached,
 }

@@ -12,6 +12,7 @@ use tutelage_report::{RunData, table, verdict, write_html};
 use tutelage_run::StopFlag;
 
 use crate::args::{Args, Command};
+use crate::bench::bench;
 use crate::failure::Failure;
 use crate::progress::Progress;
 
@@ -30,6 +31,7 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
         Command::Plan { recipe, set, json } => print_plan(&recipe, &set, json),
         Command::Report { runs, json } => report(&runs, json),
         Command::Inspect { path, json } => print_findings(&path, json),
+        Command::Bench { what } => bench(what, &engine).map(|()| ExitCode::SUCCESS),
         Command::Generate { model, prompt, max_tokens, temperature, top_k, top_p, seed, json } => {
             let request = GenerateRequest { model, prompt, max_tokens, temperature, top_k, top_p, seed, engine };
             generate(&request, json)
@@ -102,7 +104,7 @@ fn report(runs: &[std::path::PathBuf], json: bool) -> Result<ExitCode, Failure> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     writeln!(std::io::stdout().lock(), "{value:#}")?;
     Ok(())
 }

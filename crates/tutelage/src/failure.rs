@@ -1,5 +1,6 @@
 //! An error with the one bit the exit code needs.
 
+use tutelage_bench::BenchError;
 use tutelage_recipe::RecipeError;
 use tutelage_report::ReportError;
 
@@ -12,6 +13,12 @@ pub(crate) struct Failure {
 
 impl From<RecipeError> for Failure {
     fn from(error: RecipeError) -> Self {
+        Self { message: error.to_string(), is_request: error.is_request() }
+    }
+}
+
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Self {
         Self { message: error.to_string(), is_request: error.is_request() }
     }
 }

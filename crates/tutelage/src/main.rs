@@ -5,6 +5,7 @@
 //! - Exit codes: 0 done, 1 failed or interrupted, 2 the request was wrong.
 
 mod args;
+mod bench;
 mod commands;
 mod failure;
 mod progress;

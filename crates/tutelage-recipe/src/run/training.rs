@@ -55,7 +55,6 @@ impl Session<'_> {
         model.set_recompute(plan.recompute);
         let mut teacher = self.open_teacher(plan, &packed.train)?;
         let job = Job {
-            model,
             set: &packed.train,
             config: &plan.config,
             teacher: teacher.as_mut().map(|t| &mut **t as &mut dyn Teacher),
@@ -65,7 +64,7 @@ impl Session<'_> {
             stage,
             detail: &plan.objective,
         };
-        let (model, stats) = match train(job, self.observer, self.stop)? {
+        let (model, stats) = match train(model, job, self.observer, self.stop)? {
             Outcome::Done(model, stats) => (model, stats),
             Outcome::Stopped { .. } => return Ok(Flow::Stopped),
         };

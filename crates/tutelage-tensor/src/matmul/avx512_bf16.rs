@@ -58,3 +58,21 @@ unsafe fn rows<const R: usize>(
         }
     }
 }
+
+/// `rounds` times twelve products of registers; returns the floating-point operations.
+///
+/// # Safety
+/// The machine must have AVX-512-BF16.
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(super) unsafe fn spin(rounds: usize) -> f64 {
+    // SAFETY: any bit pattern is a vector of bf16.
+    let ones: __m512bh = unsafe { std::mem::transmute(_mm512_set1_epi32(std::hint::black_box(0x3f80_3f80))) };
+    let mut sums = [_mm512_setzero_ps(); 12];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = _mm512_dpbf16_ps(*sum, ones, ones);
+        }
+    }
+    std::hint::black_box(&sums);
+    (rounds * 12 * 2 * 32) as f64
+}

@@ -12,6 +12,7 @@ mod avx512_bf16;
 mod convert;
 mod pack;
 mod product;
+mod spin;
 mod strided_f32;
 #[cfg(test)]
 mod tests;
@@ -22,3 +23,4 @@ pub(crate) use amx::ready as amx_ready;
 pub(crate) use convert::{rounded, transposed};
 pub use pack::PackedRhs;
 pub use product::{Lhs, Out, Rhs, matmul};
+pub(crate) use spin::spin;

@@ -114,7 +114,6 @@ impl<'a> Run<'a> {
         stop: &StopFlag,
     ) -> Result<Outcome, TrainError> {
         let job = Job {
-            model: self.model,
             set,
             config: &self.config,
             teacher: teacher.map(|t| t as &mut dyn Teacher),
@@ -124,7 +123,7 @@ impl<'a> Run<'a> {
             stage: "train/x",
             detail: "",
         };
-        train(job, observer, stop)
+        train(self.model, job, observer, stop)
     }
 
     fn finish(self, set: &PackedSet) -> Vec<u32> {

@@ -26,6 +26,10 @@ const BLOCK: usize = 1 << 13;
 
 /// Updates `weights` and both moments.
 pub fn adamw(device: &Device, step: AdamWStep, weights: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]) {
+    device.timed("adamw", || update(device, step, weights, grad, m, v));
+}
+
+fn update(device: &Device, step: AdamWStep, weights: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]) {
     let correction = |beta: f32| (1.0 - f64::from(beta).powf(step.t as f64)) as f32;
     let (c1, c2) = (correction(step.beta1), correction(step.beta2));
     let moments: Vec<_> = m.chunks_mut(BLOCK).zip(v.chunks_mut(BLOCK)).map(std::sync::Mutex::new).collect();
@@ -64,6 +68,10 @@ impl SimdTask for Update<'_> {
 
 /// Sum of squares in f64, in blocks of fixed size.
 pub fn sum_of_squares(device: &Device, values: &[f32]) -> f64 {
+    device.timed("gradient norm", || squares(device, values))
+}
+
+fn squares(device: &Device, values: &[f32]) -> f64 {
     let mut partial = vec![0.0f64; values.len().div_ceil(BLOCK)];
     device.for_each_block(&mut partial, 1, |index, out| {
         let start = index * BLOCK;

@@ -36,7 +36,9 @@ impl<'p> Node<'p> for Attention {
             };
             // Rows outside every document have no gradient.
             let mut dqkv = device.zeros::<T>(inputs.qkv.len());
-            backward::backward(device, &inputs, (self.out.slice(), &self.lse), grad.slice(), &mut dqkv);
+            device.timed("attention backward", || {
+                backward::backward(device, &inputs, (self.out.slice(), &self.lse), grad.slice(), &mut dqkv);
+            });
             Tensor::new(self.qkv.shape(), dqkv)
         });
         cx.add(self.node, dqkv);
@@ -67,7 +69,7 @@ impl Tape<'_> {
         let value = by_dtype!(qkv.value().dtype(), T => {
             let mut out = device.zeros::<T>(t * shape.out_width());
             let inputs = Inputs { shape, rope, positions, documents, qkv: qkv.value().slice::<T>() };
-            forward::forward(device, &inputs, &mut out, &mut lse);
+            device.timed("attention", || forward::forward(device, &inputs, &mut out, &mut lse));
             Tensor::new([t, shape.out_width()], out)
         });
         let node = |out| Attention {

@@ -12,7 +12,9 @@ struct Embedding {
 impl<'p> Node<'p> for Embedding {
     fn backward(self: Box<Self>, grad: Tensor, cx: &mut Backward<'_, 'p>) {
         let (_, d) = grad.dims2();
-        cpu::backward(cx.params.device(), &self.ids, grad.slice(), d, cx.grads.get_mut(self.table));
+        let device = cx.params.device();
+        let table = cx.grads.get_mut(self.table);
+        device.timed("embedding backward", || cpu::backward(device, &self.ids, grad.slice(), d, table));
     }
 }
 
@@ -25,7 +27,8 @@ impl Tape<'_> {
         let param = self.params().get(table);
         let d = param.shape()[1];
         let mut out = self.device().buffer(ids.len() * d);
-        cpu::forward(self.device(), ids, param.values(), d, &mut out);
+        let device = self.device();
+        device.timed("embedding", || cpu::forward(device, ids, param.values(), d, &mut out));
         let value = Tensor::new([ids.len(), d], out);
         self.record(value, || Box::new(Embedding { ids: ids.to_vec(), table }))
     }

@@ -14,9 +14,12 @@ struct Linear {
 impl<'p> Node<'p> for Linear {
     fn backward(self: Box<Self>, grad: Tensor, cx: &mut Backward<'_, 'p>) {
         let params = cx.params;
-        cpu::weight_gradient(params.device(), &grad, &self.x, cx.grads.get_mut(self.weight));
+        let device = params.device();
+        let dw = cx.grads.get_mut(self.weight);
+        device.timed("linear weight gradient", || cpu::weight_gradient(device, &grad, &self.x, dw));
         if self.node.is_some() {
-            cx.add(self.node, cpu::input_gradient(params, self.weight, &grad));
+            let dx = device.timed("linear input gradient", || cpu::input_gradient(params, self.weight, &grad));
+            cx.add(self.node, dx);
         }
     }
 }
@@ -37,13 +40,15 @@ impl<'p> Node<'p> for LinearAdd {
 impl Tape<'_> {
     /// `x W^T` for activations `[t, k]` and `W [n, k]` -> activations `[t, n]`.
     pub fn linear(&mut self, x: &Var, weight: ParamId) -> Var {
-        let value = cpu::forward(self.params(), weight, x.value());
+        let params = self.params();
+        let value = params.device().timed("linear", || cpu::forward(params, weight, x.value()));
         self.record(value, || Box::new(Linear { x: x.value().clone(), node: x.node(), weight }))
     }
 
     /// `residual + x W^T` for an f32 residual stream `[t, n]` -> f32 `[t, n]`.
     pub fn linear_add(&mut self, x: &Var, weight: ParamId, residual: &Var) -> Var {
-        let value = cpu::forward_add(self.params(), weight, x.value(), residual.value());
+        let params = self.params();
+        let value = params.device().timed("linear", || cpu::forward_add(params, weight, x.value(), residual.value()));
         let linear = Linear { x: x.value().clone(), node: x.node(), weight };
         self.record(value, || Box::new(LinearAdd { linear, residual: residual.node() }))
     }

@@ -36,13 +36,16 @@ pub(super) fn run(
         let n = rows.min(t - start);
         let chunk = row_range(device, hidden, start, n);
         let logits_rv = &mut logits[..n * v];
-        linear::forward_into(params, head, &chunk, Out::F32(logits_rv));
+        device.timed("head", || linear::forward_into(params, head, &chunk, Out::F32(logits_rv)));
         if let (Some(teacher), Some(buffer)) = (teacher, &mut teacher_logits) {
             let chunk = row_range(teacher.params.device(), &teacher.hidden, start, n);
-            linear::forward_into(teacher.params, teacher.head, &chunk, Out::F32(&mut buffer[..n * v]));
+            let logits = Out::F32(&mut buffer[..n * v]);
+            device.timed("teacher head", || linear::forward_into(teacher.params, teacher.head, &chunk, logits));
         }
         let teacher_rv = teacher_logits.as_mut().map(|buffer| &mut buffer[..n * v]);
-        let terms = evaluate(device, objective, start, v, logits_rv, teacher_rv, backward.is_some());
+        let gradient = backward.is_some();
+        let terms =
+            device.timed("objective", || evaluate(device, objective, start, v, logits_rv, teacher_rv, gradient));
         for row in terms.chunks_exact(n_terms.max(1)) {
             for (sum, term) in sums.iter_mut().zip(row) {
                 *sum += term;
@@ -50,8 +53,11 @@ pub(super) fn run(
         }
         if let Some((grads, d_hidden)) = &mut backward {
             let gradient = gradient_tensor(device, params, logits_rv, n, v);
-            linear::weight_gradient(device, &gradient, &chunk, grads.get_mut(head));
-            write_hidden_gradient(params, head, &gradient, start, d_hidden);
+            let dw = grads.get_mut(head);
+            device.timed("head weight gradient", || linear::weight_gradient(device, &gradient, &chunk, dw));
+            device.timed("head input gradient", || {
+                write_hidden_gradient(params, head, &gradient, start, d_hidden);
+            });
         }
     }
     sums

@@ -19,7 +19,10 @@ impl<'p> Node<'p> for RmsNorm {
         let mut dx = cx.device().buffer(self.x.slice::<f32>().len());
         let dw = cx.grads.get_mut(self.weight);
         let saved = (self.x.slice(), w, &self.inv_rms[..]);
-        by_dtype!(grad.dtype(), T => cpu::backward(params.device(), saved, grad.slice::<T>(), &mut dx, dw));
+        let device = params.device();
+        device.timed("norm backward", || {
+            by_dtype!(grad.dtype(), T => cpu::backward(device, saved, grad.slice::<T>(), &mut dx, dw));
+        });
         cx.add(self.node, Tensor::new(self.x.shape(), dx));
     }
 }
@@ -33,7 +36,7 @@ impl Tape<'_> {
         let mut inv_rms = device.buffer(t);
         let value = by_dtype!(self.params().precision().activation(), T => {
             let mut out = device.buffer::<T>(t * d);
-            cpu::forward(device, x.value().slice(), w, eps, &mut out, &mut inv_rms);
+            device.timed("norm", || cpu::forward(device, x.value().slice(), w, eps, &mut out, &mut inv_rms));
             Tensor::new([t, d], out)
         });
         self.record(value, || Box::new(RmsNorm { x: x.value().clone(), node: x.node(), weight, inv_rms }))

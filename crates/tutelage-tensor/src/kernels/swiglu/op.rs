@@ -18,7 +18,7 @@ impl<'p> Node<'p> for SwiGlu {
             let n = grad.slice::<T>().len();
             let (mut dgate, mut dup) = (device.buffer::<T>(n), device.buffer::<T>(n));
             let inputs = (self.gate.slice(), self.up.slice());
-            cpu::backward(device, inputs, grad.slice(), &mut dgate, &mut dup);
+            device.timed("swiglu backward", || cpu::backward(device, inputs, grad.slice(), &mut dgate, &mut dup));
             cx.add(self.nodes.0, Tensor::new(grad.shape(), dgate));
             cx.add(self.nodes.1, Tensor::new(grad.shape(), dup));
         });
@@ -32,7 +32,7 @@ impl Tape<'_> {
         let shape = gate.value().shape();
         let value = by_dtype!(gate.value().dtype(), T => {
             let mut out = device.buffer::<T>(shape.iter().product());
-            cpu::forward(device, gate.value().slice(), up.value().slice(), &mut out);
+            device.timed("swiglu", || cpu::forward(device, gate.value().slice(), up.value().slice(), &mut out));
             Tensor::new(shape, out)
         });
         let node = || SwiGlu { gate: gate.value().clone(), up: up.value().clone(), nodes: (gate.node(), up.node()) };

@@ -1,0 +1,24 @@
+//! What the speed claims are measured with.
+//!
+//! # Tour
+//! - [`ceilings`]: what the machine can do at best: matrix products in registers, memory bandwidth.
+//! - [`step`]: whole training steps at named [`Shape`]s, with a live or a cached teacher if asked, through the
+//!   same code that trains.
+//!
+//! Timings are medians of several repeats; nothing here decides how anything else runs.
+
+mod ceilings;
+mod error;
+mod shape;
+mod step;
+
+pub use ceilings::{Ceilings, ceilings};
+pub use error::BenchError;
+pub use shape::Shape;
+pub use step::{OperationTime, StepRequest, StepTimes, TeacherKind, step};
+
+/// The median of some timings.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

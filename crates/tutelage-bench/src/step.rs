@@ -1,0 +1,248 @@
+//! Whole training steps.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use tutelage_data::{Batch, PackedSet, Shard, ShardWriter, Tail};
+use tutelage_loss::{Divergence, Schedule, Teacher};
+use tutelage_model::Decoder;
+use tutelage_run::{Hasher, RandomStream, StopFlag, create_folder, hash_bytes, peak_memory_bytes, remove_folder};
+use tutelage_teacher::cache::{self, CacheHeader, Kept};
+use tutelage_teacher::{CachedTeacher, LiveTeacher};
+use tutelage_tensor::{Device, Precision};
+use tutelage_train::{Distillation, Learner, TrainConfig};
+
+use crate::{BenchError, Shape, median};
+
+/// Who teaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TeacherKind {
+    /// Nobody.
+    None,
+    /// A model of twice the width, its whole distribution.
+    Live,
+    /// A cache of the 50 most likely entries.
+    Cached,
+}
+
+/// What to measure.
+#[derive(Debug, Clone)]
+pub struct StepRequest {
+    /// Sizes.
+    pub shape: Shape,
+    /// Who teaches.
+    pub teacher: TeacherKind,
+    /// Steps that are timed, after three that are not.
+    pub repeats: usize,
+    /// Whether blocks are computed again on the way back.
+    pub recompute: bool,
+    /// Where temporary files go.
+    pub scratch: PathBuf,
+}
+
+/// Time of one kind of operation in one step.
+#[derive(Debug, Clone, Serialize)]
+pub struct OperationTime {
+    /// Its name.
+    pub name: &'static str,
+    /// How often it runs.
+    pub calls: f64,
+    /// Milliseconds in all.
+    pub milliseconds: f64,
+}
+
+/// What a step costs.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepTimes {
+    /// Sizes.
+    pub shape: Shape,
+    /// Who teaches.
+    pub teacher: TeacherKind,
+    /// Instruction set.
+    pub isa: String,
+    /// Threads.
+    pub n_threads: usize,
+    /// Weights.
+    pub parameters: u64,
+    /// Median milliseconds of a step.
+    pub milliseconds: f64,
+    /// Tokens a second, of the median.
+    pub tokens_per_second: f64,
+    /// The model's floating-point operations a second (a live teacher's forward pass included).
+    pub flops_per_second: f64,
+    /// Peak memory of the process in bytes.
+    pub peak_memory_bytes: Option<u64>,
+    /// Bytes that the engine's pool took from the system.
+    pub pool_bytes: usize,
+    /// Buffers that a step took from the system after the first: zero in the steady state.
+    pub fresh_buffers: u64,
+    /// Mean time by operation, from steps of their own.
+    pub operations: Vec<OperationTime>,
+    /// Loss of the last step, so that work cannot be skipped unseen.
+    pub loss: f64,
+}
+
+const WARM_UP: usize = 3;
+const PROFILED: usize = 3;
+const KEPT: Kept = Kept::TopPK { top_p: 1.0, top_k: 50 };
+
+/// Measures whole steps: forward, loss, backward, clip, AdamW.
+///
+/// # Errors
+/// When the shape makes no model, or a temporary file cannot be written.
+pub fn step(request: &StepRequest, device: &Device) -> Result<StepTimes, BenchError> {
+    let folder = request.scratch.join(format!("tutelage-bench-{}", std::process::id()));
+    create_folder(&folder)?;
+    let result = in_folder(request, device, &folder);
+    remove_folder(&folder)?;
+    result
+}
+
+fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<StepTimes, BenchError> {
+    let shape = &request.shape;
+    let n_steps = WARM_UP + request.repeats + PROFILED;
+    let set = random_set(shape, n_steps, folder)?;
+    let config = shape.config();
+    let mut student = Decoder::random(config.clone(), device, Precision::Bf16, 1)?;
+    student.set_recompute(request.recompute);
+    let mut learner = Learner::new(student);
+    let mut teacher = teacher(request, device, &set, folder)?;
+    let train = train_config(request, n_steps);
+    let mut run = |step: usize| -> Result<f64, BenchError> {
+        let indices: Vec<usize> = (0..shape.batch_size).map(|i| step * shape.batch_size + i).collect();
+        let batch = Batch::new(&set, &indices);
+        let teacher = teacher.as_mut().map(|t| &mut **t as &mut dyn Teacher);
+        let outcome = learner.step(&[batch], &train, step as u64, teacher)?;
+        Ok(outcome.terms.loss)
+    };
+    for i in 0..WARM_UP {
+        run(i)?;
+    }
+    let fresh_before = device.memory_use().fresh_buffers;
+    let mut times = Vec::new();
+    let mut loss = f64::NAN;
+    for i in 0..request.repeats {
+        let begun = Instant::now();
+        loss = run(WARM_UP + i)?;
+        times.push(begun.elapsed().as_secs_f64());
+    }
+    let fresh_buffers = device.memory_use().fresh_buffers - fresh_before;
+    device.set_profiling(true);
+    for i in 0..PROFILED {
+        run(WARM_UP + request.repeats + i)?;
+    }
+    device.set_profiling(false);
+    let per_step = |x: f64| x / PROFILED as f64;
+    let operations = device.take_profile().into_iter().map(|op| OperationTime {
+        name: op.name,
+        calls: per_step(op.calls as f64),
+        milliseconds: per_step(1e3 * op.seconds),
+    });
+    let seconds = median(times);
+    let teacher_flops =
+        if request.teacher == TeacherKind::Live { shape.teacher_config().forward_flops(shape.seq_len) } else { 0 };
+    let flops = (config.training_flops(shape.seq_len) + teacher_flops) as f64 * shape.tokens() as f64;
+    Ok(StepTimes {
+        shape: shape.clone(),
+        teacher: request.teacher,
+        isa: device.isa().to_string(),
+        n_threads: device.n_threads(),
+        parameters: config.n_weights(),
+        milliseconds: 1e3 * seconds,
+        tokens_per_second: shape.tokens() as f64 / seconds,
+        flops_per_second: flops / seconds,
+        peak_memory_bytes: peak_memory_bytes(),
+        pool_bytes: device.memory_use().reserved,
+        fresh_buffers,
+        operations: operations.collect(),
+        loss,
+    })
+}
+
+/// Documents of one sequence each, of random tokens.
+fn random_set(shape: &Shape, n_steps: usize, folder: &Path) -> Result<PackedSet, BenchError> {
+    let stem = folder.join("tokens");
+    let mut random = RandomStream::new(1, "bench tokens");
+    let mut writer = ShardWriter::create(&stem, hash_bytes(b"bench"), shape.vocab_size)?;
+    // One more, since the last token of a shard has no label.
+    for _ in 0..=n_steps * shape.batch_size {
+        let ids: Vec<u32> = (0..shape.seq_len).map(|_| random.below(shape.vocab_size as u64) as u32).collect();
+        writer.push(&ids, shape.seq_len)?;
+    }
+    writer.finish()?;
+    Ok(PackedSet::new(Arc::new(Shard::open(&stem)?), shape.seq_len, None, Tail::Drop)?)
+}
+
+fn teacher(
+    request: &StepRequest,
+    device: &Device,
+    set: &PackedSet,
+    folder: &Path,
+) -> Result<Option<Box<dyn Teacher>>, BenchError> {
+    let shape = &request.shape;
+    Ok(match request.teacher {
+        TeacherKind::None => None,
+        TeacherKind::Live => {
+            let model = Decoder::random(shape.teacher_config(), device, Precision::Bf16, 2)?;
+            Some(Box::new(LiveTeacher::new(model)))
+        }
+        TeacherKind::Cached => {
+            // Which teacher it was does not matter to the reader; a small one writes it quickly.
+            let config = tutelage_model::DecoderConfig { n_layers: 1, ..shape.config() };
+            let model = Decoder::random(config, device, Precision::Bf16, 2)?;
+            let sequences: Vec<usize> = (0..set.n_sequences()).collect();
+            let header = cache_header(shape, set, &sequences);
+            let path = folder.join("cache");
+            cache::write(&path, &header, &model, set, &sequences, &StopFlag::default(), &mut |_| ())?;
+            Some(Box::new(CachedTeacher::open(&path, &header)?))
+        }
+    })
+}
+
+fn cache_header(shape: &Shape, set: &PackedSet, sequences: &[usize]) -> CacheHeader {
+    let numbers: Vec<u8> = sequences.iter().flat_map(|&s| (s as u64).to_le_bytes()).collect();
+    let manifest = set.shard().manifest();
+    CacheHeader {
+        format: CacheHeader::format(),
+        teacher: hash_bytes(b"bench teacher"),
+        tokenizer: manifest.tokenizer.clone(),
+        corpus: manifest.bin.clone(),
+        packing: set.hash().clone(),
+        vocab_size: shape.vocab_size,
+        seq_len: shape.seq_len,
+        kept: KEPT,
+        n_sequences: sequences.len(),
+        sequences: Hasher::default().part(&numbers).finish(),
+    }
+}
+
+fn train_config(request: &StepRequest, n_steps: usize) -> TrainConfig {
+    let taught = request.teacher != TeacherKind::None;
+    TrainConfig {
+        steps: n_steps as u64,
+        batch_size: request.shape.batch_size,
+        micro_batch_size: request.shape.batch_size,
+        lr: Schedule::constant(1e-3),
+        beta1: 0.9,
+        beta2: 0.95,
+        eps: 1e-8,
+        weight_decay: 0.01,
+        grad_clip: 1.0,
+        data_seed: 1,
+        log_every: 1,
+        eval_every: 0,
+        checkpoint_every: u64::MAX,
+        keep_checkpoints: 1,
+        distillation: taught.then(|| Distillation {
+            alpha: Schedule::constant(0.9),
+            temperature: Schedule::constant(1.0),
+            student_temperature: 1.0,
+            divergence: Divergence::ForwardKl,
+            temperature_squared: false,
+        }),
+        teacher_flops: 0,
+    }
+}

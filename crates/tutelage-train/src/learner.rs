@@ -1,0 +1,72 @@
+//! One optimizer step: accumulate, clip, update.
+
+use tutelage_data::Batch;
+use tutelage_loss::{Teacher, Terms};
+use tutelage_model::Decoder;
+use tutelage_tensor::Grads;
+
+use crate::optimizer::{Moments, grad_norm, update};
+use crate::step::accumulate;
+use crate::{TrainConfig, TrainError};
+
+/// A model in training, with its gradient and AdamW's moments.
+#[derive(Debug)]
+pub struct Learner {
+    pub(crate) model: Decoder,
+    pub(crate) moments: Moments,
+    grads: Grads,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepOutcome {
+    /// Means over the learned tokens.
+    pub terms: Terms,
+    /// Tokens that went through the model.
+    pub tokens: u64,
+    /// Norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// Whether loss and norm were numbers, so that the model was updated.
+    pub updated: bool,
+}
+
+impl Learner {
+    /// A model with moments at zero.
+    pub fn new(model: Decoder) -> Self {
+        let (moments, grads) = (Moments::zeros(model.params()), Grads::zeros(model.params()));
+        Self { model, moments, grads }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Decoder {
+        &self.model
+    }
+
+    /// The model, training over.
+    pub fn into_model(self) -> Decoder {
+        self.model
+    }
+
+    /// Step `step` (from zero) on `batches`, which go through the model one after another and count as one.
+    ///
+    /// A loss or gradient that is not finite leaves the model as it was.
+    ///
+    /// # Errors
+    /// When the teacher fails.
+    pub fn step(
+        &mut self,
+        batches: &[Batch],
+        config: &TrainConfig,
+        step: u64,
+        teacher: Option<&mut (dyn Teacher + '_)>,
+    ) -> Result<StepOutcome, TrainError> {
+        let result = accumulate(&self.model, batches, config, step, teacher, &mut self.grads)?;
+        let grad_norm = grad_norm(self.model.params(), &self.grads);
+        let updated = result.terms.loss.is_finite() && grad_norm.is_finite();
+        if updated {
+            update(&mut self.model, &self.grads, &mut self.moments, config, step, grad_norm);
+        }
+        self.grads.clear(self.model.params().device());
+        Ok(StepOutcome { terms: result.terms, tokens: result.tokens, grad_norm, updated })
+    }
+}

@@ -1,0 +1,83 @@
+//! `tutelage bench`.
+
+use std::io::Write;
+
+use serde_json::json;
+use tutelage_bench::{Ceilings, Shape, StepRequest, StepTimes, TeacherKind, ceilings, step};
+use tutelage_recipe::EngineChoice;
+
+use crate::args::{Bench, BenchTeacher};
+use crate::commands::print_json;
+use crate::failure::Failure;
+
+pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
+    let device = engine.device()?;
+    match what {
+        Bench::Ceilings { json } => {
+            let found = ceilings(&device);
+            if json { print_json(&json!(found)) } else { print_ceilings(&found) }
+        }
+        Bench::Step { shape, teacher, repeats, recompute, json } => {
+            let request = StepRequest {
+                shape: Shape::parse(&shape)?,
+                teacher: match teacher {
+                    BenchTeacher::None => TeacherKind::None,
+                    BenchTeacher::Live => TeacherKind::Live,
+                    BenchTeacher::Cached => TeacherKind::Cached,
+                },
+                repeats: usize::from(repeats),
+                recompute,
+                scratch: std::env::temp_dir(),
+            };
+            let times = step(&request, &device)?;
+            // Measured afterwards: its arrays would count as memory of the step.
+            let ceilings = ceilings(&device);
+            if json {
+                return print_json(&json!({ "step": times, "ceilings": ceilings }));
+            }
+            print_step(&times, &ceilings)
+        }
+    }
+}
+
+fn print_ceilings(c: &Ceilings) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let tera = |x: f64| x / 1e12;
+    writeln!(out, "threads           {}", c.n_threads)?;
+    writeln!(out, "bf16 products     {:.2} TFLOP/s ({})", tera(c.bf16_flops_per_second), c.bf16_instructions)?;
+    writeln!(out, "f32 products      {:.2} TFLOP/s", tera(c.f32_flops_per_second))?;
+    writeln!(out, "memory            {:.1} GB/s (triad)", c.memory_bytes_per_second / 1e9)?;
+    Ok(())
+}
+
+fn print_step(t: &StepTimes, c: &Ceilings) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let ceiling = c.bf16_flops_per_second.max(c.f32_flops_per_second);
+    writeln!(
+        out,
+        "{}: {:.0} tokens/s, {:.1} ms a step, {:.2} TFLOP/s ({:.0} % of {:.2}), peak memory {:.0} MB",
+        t.shape.name,
+        t.tokens_per_second,
+        t.milliseconds,
+        t.flops_per_second / 1e12,
+        100.0 * t.flops_per_second / ceiling,
+        ceiling / 1e12,
+        t.peak_memory_bytes.unwrap_or(0) as f64 / 1e6
+    )?;
+    writeln!(
+        out,
+        "{} weights, {} on {} threads; pool {:.0} MB, {} fresh buffers in the steady state; loss {:.4}",
+        t.parameters,
+        t.isa,
+        t.n_threads,
+        t.pool_bytes as f64 / 1e6,
+        t.fresh_buffers,
+        t.loss
+    )?;
+    let counted: f64 = t.operations.iter().map(|op| op.milliseconds).sum();
+    for op in &t.operations {
+        writeln!(out, "{:>9.2} ms  {:>5.1} calls  {}", op.milliseconds, op.calls, op.name)?;
+    }
+    writeln!(out, "{:>9.2} ms  in all of them (of {:.2})", counted, t.milliseconds)?;
+    Ok(())
+}
