@@ -2,13 +2,17 @@
 //!
 //! The tile instructions have no stable intrinsics, so they are written as `asm!`. Intel SDM vol. 2,
 //! "AMX instruction set reference"; the permission request is Linux's `arch_prctl(ARCH_REQ_XCOMP_PERM)`.
+//!
+//! A finished tile is stored to a scratch tile and written out row by row *between the products of the next
+//! one*: the tile unit and the vector unit work side by side.
 
 use std::arch::asm;
+use std::arch::x86_64::*;
 
 use half::bf16;
 
-use super::pack::{K_STEP, PANEL};
-use super::tiled::{LhsRows, MAX_TILE_ROWS, TILE_COLUMNS, Tile};
+use super::pack::{K_STEP, PANEL, PackedRhs};
+use super::tiled::{MAX_TILE_ROWS, TILE_COLUMNS, Target, Tile};
 
 /// `ldtilecfg` operand: palette 1, tiles 0-7 of 16 rows by 64 bytes.
 #[repr(C, align(64))]
@@ -30,7 +34,6 @@ static CONFIG: TileConfig = TileConfig {
 
 /// Whether the processor has AMX-BF16 and the system lets this process use its tiles.
 pub(crate) fn ready() -> bool {
-    use std::arch::x86_64::{__cpuid, __cpuid_count};
     const TILE: u32 = 1 << 24;
     const BF16: u32 = 1 << 22;
     if __cpuid(0).eax < 7 {
@@ -61,61 +64,152 @@ fn permitted() -> bool {
 }
 
 /// Loads the tile shapes on this thread.
-pub(super) fn configure() {
+fn configure() {
     // SAFETY: reads the 64 bytes of CONFIG; tiles are not otherwise live (every block configures anew).
     unsafe { asm!("ldtilecfg [{config}]", config = in(reg) &raw const CONFIG, options(nostack)) };
 }
 
 /// Gives the tile registers back, so that context switches are cheap again.
-pub(super) fn release() {
+fn release() {
     // SAFETY: no tile value is needed after a block.
     unsafe { asm!("tilerelease", options(nostack)) };
 }
 
-/// Computes one tile; `configure` has run on this thread.
-pub(super) fn tile(lhs: LhsRows, left: &[bf16], right: Option<&[bf16]>, k_padded: usize, tile: &mut Tile) {
-    assert!(left.len() >= k_padded * PANEL && right.is_none_or(|r| r.len() >= k_padded * PANEL));
-    if lhs.rows == MAX_TILE_ROWS {
-        // SAFETY: the caller gives 32 rows of `k_padded` readable elements; panel lengths checked above.
-        unsafe { full(lhs.pointer, lhs.stride, left, right.unwrap_or(left), k_padded, tile) };
-        return;
-    }
-    // A last, shorter group of rows is read through a zero-padded copy, a strip of k at a time.
-    let mut strip = [bf16::ZERO; MAX_TILE_ROWS * K_STEP];
-    let mut sums = [0.0; MAX_TILE_ROWS * TILE_COLUMNS];
-    tile.fill(0.0);
-    for k in (0..k_padded).step_by(K_STEP) {
-        for r in 0..lhs.rows {
-            // SAFETY: row `r` has `k_padded` readable elements.
-            let row = unsafe { std::slice::from_raw_parts(lhs.pointer.add(r * lhs.stride + k), K_STEP) };
-            strip[r * K_STEP..][..K_STEP].copy_from_slice(row);
+/// Rows of the left operand, 32 of them readable: row `r` of step `s` along k is 64 bytes at
+/// `pointer + (r % 16) * row_bytes + (r / 16) * half_bytes + s * step_bytes`.
+#[derive(Clone, Copy)]
+pub(super) struct LhsTile {
+    pub(super) pointer: *const bf16,
+    pub(super) row_bytes: usize,
+    pub(super) half_bytes: usize,
+    pub(super) step_bytes: usize,
+}
+
+/// A block of the product: the rows of `tiles` by the columns `columns`.
+pub(super) struct Block<'a, L> {
+    pub(super) rows: std::ops::Range<usize>,
+    pub(super) columns: std::ops::Range<usize>,
+    /// Gives the left rows `row .. row + 32`, padded with zeros.
+    pub(super) lhs: L,
+    pub(super) rhs: &'a PackedRhs,
+    pub(super) target: Target,
+    /// Columns of the whole output.
+    pub(super) n: usize,
+}
+
+/// A tile in scratch that waits to be written out.
+struct Pending {
+    tile: usize,
+    row: usize,
+    rows: usize,
+    column: usize,
+    columns: usize,
+    done: usize,
+}
+
+#[repr(align(64))]
+struct Scratch([Tile; 2]);
+
+/// Computes a block.
+pub(super) fn block<L: Fn(usize) -> LhsTile>(block: &Block<'_, L>) {
+    configure();
+    // SAFETY: a device of this instruction set has the features (see `ready` and `Isa`); ranges are those of
+    // the output, which `matmul` compared with the operands.
+    unsafe { tiles(block) };
+    release();
+}
+
+/// # Safety
+/// The machine must have these features; the block must lie in the output, and its left rows must exist.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+unsafe fn tiles<L: Fn(usize) -> LhsTile>(block: &Block<'_, L>) {
+    let steps = block.rhs.k_padded() / K_STEP;
+    let per_step = MAX_TILE_ROWS.div_ceil(steps.max(1));
+    let mut scratch = Scratch([[0.0; MAX_TILE_ROWS * TILE_COLUMNS]; 2]);
+    let mut pending = Pending { tile: 1, row: 0, rows: 0, column: 0, columns: 0, done: 0 };
+    for column in block.columns.clone().step_by(TILE_COLUMNS) {
+        let columns = TILE_COLUMNS.min(block.columns.end - column);
+        let left = block.rhs.panel(column / PANEL).as_ptr();
+        // A missing right panel is computed from the left one and not stored.
+        let right = if columns > PANEL { block.rhs.panel(column / PANEL + 1).as_ptr() } else { left };
+        for row in block.rows.clone().step_by(MAX_TILE_ROWS) {
+            let tile = 1 - pending.tile;
+            let lhs = (block.lhs)(row);
+            // SAFETY: `lhs` gives 32 rows of `steps` steps, panels have `k_padded` rows; the scratch tiles differ.
+            unsafe {
+                zero();
+                for step in 0..steps {
+                    multiply(lhs, step, left.byte_add(step * 1024), right.byte_add(step * 1024));
+                    pending.write(&scratch, block, per_step);
+                }
+                pending.write(&scratch, block, MAX_TILE_ROWS);
+                store(scratch.0[tile].as_mut_ptr());
+            }
+            let rows = MAX_TILE_ROWS.min(block.rows.end - row);
+            pending = Pending { tile, row, rows, column, columns, done: 0 };
         }
-        let panel = |p: &[bf16]| p[k * PANEL..][..K_STEP * PANEL].as_ptr();
-        let (left, right) = (panel(left), panel(right.unwrap_or(left)));
-        // SAFETY: the strip holds 32 rows of 32 elements, and one tile of each panel starts at `k`.
-        unsafe { product(strip.as_ptr(), K_STEP, left, right, 1, &mut sums) };
-        for (total, &sum) in tile.iter_mut().zip(&sums) {
-            *total += sum;
+    }
+    // SAFETY: as above.
+    unsafe { pending.write(&scratch, block, MAX_TILE_ROWS) };
+}
+
+impl Pending {
+    /// Writes out up to `count` more rows.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    unsafe fn write<L>(&mut self, scratch: &Scratch, block: &Block<'_, L>, count: usize) {
+        let end = (self.done + count).min(self.rows);
+        let masks = [mask(self.columns.min(PANEL)), mask(self.columns.saturating_sub(PANEL))];
+        while self.done < end {
+            let at = (self.row + self.done) * block.n + self.column;
+            // SAFETY: the scratch tile has this row; the output has these columns of it, and no other block.
+            unsafe {
+                let sums = scratch.0[self.tile].as_ptr().add(self.done * TILE_COLUMNS);
+                let (a, b) = (_mm512_load_ps(sums), _mm512_load_ps(sums.add(PANEL)));
+                match block.target {
+                    Target::F32(out) => {
+                        _mm512_mask_storeu_ps(out.add(at), masks[0], a);
+                        _mm512_mask_storeu_ps(out.add(at + PANEL), masks[1], b);
+                    }
+                    Target::AddF32(out) => {
+                        let (x, y) = (
+                            _mm512_maskz_loadu_ps(masks[0], out.add(at)),
+                            _mm512_maskz_loadu_ps(masks[1], out.add(at + PANEL)),
+                        );
+                        _mm512_mask_storeu_ps(out.add(at), masks[0], _mm512_add_ps(x, a));
+                        _mm512_mask_storeu_ps(out.add(at + PANEL), masks[1], _mm512_add_ps(y, b));
+                    }
+                    Target::Bf16(out) => {
+                        let rounded: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(b, a));
+                        let both = u32::from(masks[0]) | u32::from(masks[1]) << PANEL;
+                        _mm512_mask_storeu_epi16(out.add(at).cast(), both, rounded);
+                    }
+                }
+            }
+            self.done += 1;
         }
     }
 }
 
-unsafe fn full(a: *const bf16, stride: usize, left: &[bf16], right: &[bf16], k_padded: usize, tile: &mut Tile) {
-    // SAFETY: as promised by `tile`.
-    unsafe { product(a, stride, left.as_ptr(), right.as_ptr(), k_padded / K_STEP, tile) };
+fn mask(columns: usize) -> __mmask16 {
+    ((1u32 << columns) - 1) as __mmask16
 }
 
-/// `tile = a b` over `steps` steps of 32 along k.
-unsafe fn product(a: *const bf16, stride: usize, b0: *const bf16, b1: *const bf16, steps: usize, tile: &mut Tile) {
-    let row_bytes = stride * size_of::<bf16>();
-    let out_bytes = TILE_COLUMNS * size_of::<f32>();
-    // SAFETY: each step reads 2 x 16 rows of 64 bytes of `a` (the caller's 32 rows) and 1 KiB of each panel;
-    // the four stores write 16 x 64 bytes each, together exactly the 32 x 32 tile. Tile registers are
-    // named here and nowhere else; the compiler never allocates them.
+#[inline(always)]
+unsafe fn zero() {
+    // SAFETY: tile registers are named in this file alone; the compiler never allocates them.
     unsafe {
+        asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem));
+    }
+}
+
+/// One step of 32 along k.
+#[inline(always)]
+unsafe fn multiply(lhs: LhsTile, step: usize, b0: *const bf16, b1: *const bf16) {
+    // SAFETY: reads 2 x 16 rows of 64 bytes of the left operand and 1 KiB of each panel.
+    unsafe {
+        let a0 = lhs.pointer.byte_add(step * lhs.step_bytes);
         asm!(
-            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
-            "2:",
             "tileloadd tmm4, [{a0} + {row} * 1]",
             "tileloadd tmm6, [{b0} + {panel_row} * 1]",
             "tileloadd tmm7, [{b1} + {panel_row} * 1]",
@@ -124,23 +218,29 @@ unsafe fn product(a: *const bf16, stride: usize, b0: *const bf16, b1: *const bf1
             "tdpbf16ps tmm1, tmm4, tmm7",
             "tdpbf16ps tmm2, tmm5, tmm6",
             "tdpbf16ps tmm3, tmm5, tmm7",
-            "add {a0}, 64", "add {a1}, 64", "add {b0}, 1024", "add {b1}, 1024",
-            "dec {steps}",
-            "jnz 2b",
-            "tilestored [{out} + {out_row} * 1], tmm0",
-            "tilestored [{out} + {out_row} * 1 + 64], tmm1",
-            "tilestored [{lower} + {out_row} * 1], tmm2",
-            "tilestored [{lower} + {out_row} * 1 + 64], tmm3",
-            a0 = inout(reg) a => _,
-            a1 = inout(reg) a.add(PANEL * stride) => _,
-            b0 = inout(reg) b0 => _,
-            b1 = inout(reg) b1 => _,
-            steps = inout(reg) steps => _,
-            row = in(reg) row_bytes,
+            a0 = in(reg) a0,
+            a1 = in(reg) a0.byte_add(lhs.half_bytes),
+            b0 = in(reg) b0,
+            b1 = in(reg) b1,
+            row = in(reg) lhs.row_bytes,
             panel_row = in(reg) 64usize,
-            out = in(reg) tile.as_mut_ptr(),
-            lower = in(reg) tile.as_mut_ptr().add(PANEL * TILE_COLUMNS),
-            out_row = in(reg) out_bytes,
+            options(nostack, readonly),
+        );
+    }
+}
+
+#[inline(always)]
+unsafe fn store(tile: *mut f32) {
+    // SAFETY: the four stores write 16 x 64 bytes each, together exactly the 32 x 32 tile.
+    unsafe {
+        asm!(
+            "tilestored [{out} + {row} * 1], tmm0",
+            "tilestored [{out} + {row} * 1 + 64], tmm1",
+            "tilestored [{lower} + {row} * 1], tmm2",
+            "tilestored [{lower} + {row} * 1 + 64], tmm3",
+            out = in(reg) tile,
+            lower = in(reg) tile.add(PANEL * TILE_COLUMNS),
+            row = in(reg) TILE_COLUMNS * size_of::<f32>(),
             options(nostack),
         );
     }

@@ -11,6 +11,8 @@ mod amx;
 mod avx512_bf16;
 mod convert;
 mod pack;
+#[cfg(target_arch = "x86_64")]
+mod pack_avx512;
 mod product;
 mod spin;
 mod strided_f32;
@@ -21,6 +23,8 @@ mod tiled;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::ready as amx_ready;
 pub(crate) use convert::{rounded, transposed};
+#[cfg(target_arch = "x86_64")]
+pub use pack::PackedLhs;
 pub use pack::PackedRhs;
 pub use product::{Lhs, Out, Rhs, matmul};
 pub(crate) use spin::spin;

@@ -6,7 +6,8 @@
 
 use half::bf16;
 
-use crate::simd::SimdTask;
+#[cfg(target_arch = "x86_64")]
+use super::pack_avx512;
 use crate::{Buffer, Device, Element};
 
 /// Columns of a panel.
@@ -27,17 +28,19 @@ impl PackedRhs {
     /// Packs `values`, stored row-major as `[n, k]`: the product computes `lhs values^T`.
     pub fn from_rows_nk<S: Element>(device: &Device, n: usize, k: usize, values: &[S]) -> Self {
         assert_eq!(values.len(), n * k, "packing [{n}, {k}]");
+        let whole_k = if device.isa().has_bf16_products() { k - k % K_STEP } else { 0 };
         Self::pack(device, n, k, |panel, first, width| {
+            let source = &values[first * k..];
+            let done = if width == PANEL { whole_k } else { 0 };
+            #[cfg(target_arch = "x86_64")]
+            for p in (0..done).step_by(K_STEP) {
+                let out = panel[p * PANEL..][..K_STEP * PANEL].as_mut_ptr();
+                // SAFETY: the instruction set was checked; 16 rows of `k >= p + 32` elements begin at `source`.
+                unsafe { pack_avx512::transposed_tile(source[p..].as_ptr(), k, out) };
+            }
             for j in 0..width {
-                let row = &values[(first + j) * k..][..k];
-                let (pairs, odd) = row.as_chunks::<2>();
-                for (p, pair) in pairs.iter().enumerate() {
-                    let at = (p * PANEL + j) * 2;
-                    panel[at] = Element::from_f32(pair[0].to_f32());
-                    panel[at + 1] = Element::from_f32(pair[1].to_f32());
-                }
-                if let [last] = odd {
-                    panel[(pairs.len() * PANEL + j) * 2] = Element::from_f32(last.to_f32());
+                for p in done..k {
+                    panel[(p / 2 * PANEL + j) * 2 + p % 2] = Element::from_f32(source[j * k + p].to_f32());
                 }
             }
         })
@@ -46,14 +49,20 @@ impl PackedRhs {
     /// Packs `values`, stored row-major as `[k, n]`: the product computes `lhs values`.
     pub fn from_rows_kn<S: Element>(device: &Device, n: usize, k: usize, values: &[S]) -> Self {
         assert_eq!(values.len(), n * k, "packing [{k}, {n}]");
-        let isa = device.isa();
+        let whole_k = if device.isa().has_bf16_products() { k - k % K_STEP } else { 0 };
         Self::pack(device, n, k, |panel, first, width| {
-            for p in (0..k).step_by(2) {
-                let even = &values[p * n + first..][..width];
-                // The row after an odd last one is zeros, which are there already.
-                let odd = if p + 1 < k { &values[(p + 1) * n + first..][..width] } else { &[] };
-                let out = &mut panel[p * PANEL..][..2 * width];
-                isa.run(Interleave { even, odd, out });
+            let source = &values[first..];
+            let done = if width == PANEL { whole_k } else { 0 };
+            #[cfg(target_arch = "x86_64")]
+            for p in (0..done).step_by(K_STEP) {
+                let out = panel[p * PANEL..][..K_STEP * PANEL].as_mut_ptr();
+                // SAFETY: the instruction set was checked; 32 rows of 16 elements, `n` apart, begin at row `p`.
+                unsafe { pack_avx512::interleaved_tile(source[p * n..].as_ptr(), n, out) };
+            }
+            for p in done..k {
+                for j in 0..width {
+                    panel[(p / 2 * PANEL + j) * 2 + p % 2] = Element::from_f32(source[p * n + j].to_f32());
+                }
             }
         })
     }
@@ -95,25 +104,60 @@ impl PackedRhs {
     }
 }
 
-/// `out = even[0], odd[0], even[1], odd[1], ...`
-struct Interleave<'a, S> {
-    even: &'a [S],
-    odd: &'a [S],
-    out: &'a mut [bf16],
+/// A bf16 left operand `values^T` in tiles for `tdpbf16ps`: blocks of 16 rows; in a block, for each 32 of `k`, 16
+/// rows of 32 elements, 1 KiB. Rows are padded with zeros to a multiple of 32.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug)]
+pub struct PackedLhs {
+    m: usize,
+    k: usize,
+    tiles: Buffer<bf16>,
 }
-impl<S: Element> SimdTask for Interleave<'_, S> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let (pairs, _) = self.out.as_chunks_mut::<2>();
-        if self.odd.is_empty() {
-            for (pair, even) in pairs.iter_mut().zip(self.even) {
-                pair[0] = Element::from_f32(even.to_f32());
+
+#[cfg(target_arch = "x86_64")]
+impl PackedLhs {
+    /// Packs `values`, stored row-major as `[k, m]`, for a device whose products use tiles.
+    pub fn from_columns(device: &Device, k: usize, m: usize, values: &[bf16]) -> Self {
+        assert_eq!(values.len(), k * m, "packing [{k}, {m}]");
+        assert!(device.isa().has_bf16_products(), "tiles of the left operand on {}", device.isa());
+        let k_padded = k.next_multiple_of(K_STEP);
+        let mut tiles = device.buffer::<bf16>(m.next_multiple_of(2 * PANEL) * k_padded);
+        device.for_each_block(&mut tiles, PANEL * k_padded, |index, block| {
+            let first = index * PANEL;
+            let width = PANEL.min(m.saturating_sub(first));
+            let whole = if width == PANEL { k - k % K_STEP } else { 0 };
+            block[whole * PANEL..].fill(bf16::ZERO);
+            for p in (0..whole).step_by(K_STEP) {
+                let out = block[p * PANEL..][..K_STEP * PANEL].as_mut_ptr();
+                // SAFETY: the instruction set was checked; 32 rows of 16 elements, `m` apart, begin at row `p`.
+                unsafe { pack_avx512::left_tile(values[p * m + first..].as_ptr(), m, out) };
             }
-            return;
-        }
-        for ((pair, even), odd) in pairs.iter_mut().zip(self.even).zip(self.odd) {
-            *pair = [Element::from_f32(even.to_f32()), Element::from_f32(odd.to_f32())];
+            for p in whole..k {
+                for c in 0..width {
+                    block[p / K_STEP * K_STEP * PANEL + c * K_STEP + p % K_STEP] = values[p * m + first + c];
+                }
+            }
+        });
+        Self { m, k, tiles }
+    }
+
+    /// Rows of the operand.
+    pub fn m(&self) -> usize {
+        self.m
+    }
+
+    /// Length of the sums.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    pub(super) fn tile(&self, row: usize) -> super::amx::LhsTile {
+        let k_padded = self.k.next_multiple_of(K_STEP);
+        super::amx::LhsTile {
+            pointer: self.tiles[row * k_padded..][..2 * PANEL * k_padded].as_ptr(),
+            row_bytes: 64,
+            half_bytes: PANEL * k_padded * size_of::<bf16>(),
+            step_bytes: 1024,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use half::bf16;
 
+#[cfg(target_arch = "x86_64")]
+use super::pack::PackedLhs;
 use super::pack::PackedRhs;
 use super::{strided_f32, tiled};
 use crate::{Buffer, Device, Element};
@@ -13,6 +15,9 @@ pub enum Lhs<'a> {
     F32(&'a [f32]),
     /// bf16 elements.
     Bf16(&'a [bf16]),
+    /// bf16 in tiles, for a right operand that is packed.
+    #[cfg(target_arch = "x86_64")]
+    Packed(&'a PackedLhs),
 }
 
 /// Right operand `[k, n]`.
@@ -58,6 +63,8 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
     let lhs_len = match lhs {
         Lhs::F32(a) => a.len(),
         Lhs::Bf16(a) => a.len(),
+        #[cfg(target_arch = "x86_64")]
+        Lhs::Packed(a) => a.m() * a.k(),
     };
     assert_eq!((lhs_len, out.len()), (m * k, m * n), "matmul {m} x {n} x {k}: sizes of lhs and out");
     match (lhs, rhs) {
@@ -72,6 +79,14 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
             let wide = widened(device, a);
             strided_f32::matmul(device, (m, n, k), &wide, (data, row_stride, column_stride), out);
         }
+        #[cfg(target_arch = "x86_64")]
+        (Lhs::Packed(a), Rhs::Packed(b)) => {
+            assert_eq!((a.m(), a.k(), b.n(), b.k()), (m, k, n, k), "matmul {m} x {n} x {k}: packed operands");
+            assert!(device.isa() == crate::Isa::Amx, "tiles of the left operand on {}", device.isa());
+            tiled::matmul_amx(device, m, |row| a.tile(row), b, out);
+        }
+        #[cfg(target_arch = "x86_64")]
+        (Lhs::Packed(_), Rhs::F32 { .. }) => panic!("a left operand in tiles needs a packed right operand"),
         (Lhs::F32(_), Rhs::Packed(_)) => panic!("an f32 left operand needs an f32 right operand"),
     }
 }

@@ -6,8 +6,7 @@ use super::pack::{PANEL, PackedRhs};
 use super::product::Out;
 use crate::{Device, Element};
 
-/// Rows of a block: a multiple of both kernels' row counts (12 and 32), and small enough that the weight
-/// gradients of small models are many blocks.
+/// Rows of a block: a multiple of all kernels' row counts (12 and 32).
 const BLOCK_ROWS: usize = 96;
 /// Columns of a block.
 const BLOCK_COLUMNS: usize = 64;
@@ -19,8 +18,7 @@ pub(super) const MAX_TILE_ROWS: usize = 32;
 /// One finished tile, `[rows][TILE_COLUMNS]`.
 pub(super) type Tile = [f32; MAX_TILE_ROWS * TILE_COLUMNS];
 
-/// Left rows of a tile: a pointer to `rows` rows of `k_padded` (AMX) or `k` rounded up to pairs (AVX-512)
-/// readable elements, `stride` apart.
+/// Left rows of a tile: a pointer to `rows` rows of `k` rounded up to pairs readable elements, `stride` apart.
 #[derive(Clone, Copy)]
 pub(super) struct LhsRows {
     pub(super) pointer: *const bf16,
@@ -28,8 +26,9 @@ pub(super) struct LhsRows {
     pub(super) rows: usize,
 }
 
+/// Where a product goes.
 #[derive(Clone, Copy)]
-enum Target {
+pub(super) enum Target {
     F32(*mut f32),
     AddF32(*mut f32),
     Bf16(*mut bf16),
@@ -40,15 +39,66 @@ unsafe impl Send for Target {}
 // SAFETY: as above.
 unsafe impl Sync for Target {}
 
+impl Target {
+    fn of(out: Out<'_>) -> Self {
+        match out {
+            Out::F32(out) => Target::F32(out.as_mut_ptr()),
+            Out::AddF32(out) => Target::AddF32(out.as_mut_ptr()),
+            Out::Bf16(out) => Target::Bf16(out.as_mut_ptr()),
+        }
+    }
+}
+
+/// `out = a[m, k] b` on tiles, whatever gives their left rows. Sums run along k in one order, so blocks may be
+/// of any size.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn matmul_amx(
+    device: &Device,
+    m: usize,
+    lhs: impl Fn(usize) -> super::amx::LhsTile + Sync,
+    b: &PackedRhs,
+    out: Out<'_>,
+) {
+    let n = b.n();
+    if m == 0 || n == 0 {
+        return;
+    }
+    // A block's right panels and left rows stay in the second-level cache together.
+    const ROWS: usize = 128;
+    const PANEL_ELEMENTS: usize = 1 << 18;
+    let mut columns = (PANEL_ELEMENTS / b.k_padded().max(1)).clamp(64, 512) / TILE_COLUMNS * TILE_COLUMNS;
+    let row_blocks = m.div_ceil(ROWS);
+    while columns > 64 && row_blocks * n.div_ceil(columns) < 8 * device.n_threads() {
+        columns /= 2;
+    }
+    let target = Target::of(out);
+    device.for_each(row_blocks * n.div_ceil(columns), |index| {
+        // Neighbouring blocks share their columns, so that a thread finds the panels in its cache.
+        let (row, column) = (index % row_blocks * ROWS, index / row_blocks * columns);
+        super::amx::block(&super::amx::Block {
+            rows: row..(row + ROWS).min(m),
+            columns: column..(column + columns).min(n),
+            lhs: &lhs,
+            rhs: b,
+            target,
+            n,
+        });
+    });
+}
+
 /// `out = a[m, k] b`.
 pub(super) fn matmul(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: Out<'_>) {
     let (n, k) = (b.n(), b.k());
     if m == 0 || n == 0 {
         return;
     }
+    #[cfg(target_arch = "x86_64")]
+    if device.isa() == crate::Isa::Amx {
+        return row_major_amx(device, (m, k), a, b, out);
+    }
     let kernel = Kernel::for_device(device);
-    // Kernels read whole pairs or whole tiles along k; a row whose length does not fit is copied and padded.
-    let k_read = k.next_multiple_of(kernel.k_step());
+    // Kernels read whole pairs along k; a row whose length does not fit is copied and padded.
+    let k_read = k.next_multiple_of(2);
     let padded;
     let (a, stride) = if k_read == k {
         (a, k)
@@ -60,11 +110,7 @@ pub(super) fn matmul(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: 
         padded = copy;
         (&padded[..], k_read)
     };
-    let target = match out {
-        Out::F32(out) => Target::F32(out.as_mut_ptr()),
-        Out::AddF32(out) => Target::AddF32(out.as_mut_ptr()),
-        Out::Bf16(out) => Target::Bf16(out.as_mut_ptr()),
-    };
+    let target = Target::of(out);
     let row_blocks = m.div_ceil(BLOCK_ROWS);
     let column_blocks = n.div_ceil(BLOCK_COLUMNS);
     device.for_each(row_blocks * column_blocks, |index| {
@@ -72,7 +118,6 @@ pub(super) fn matmul(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: 
         let (row_start, column_start) = ((index % row_blocks) * BLOCK_ROWS, (index / row_blocks) * BLOCK_COLUMNS);
         let row_end = (row_start + BLOCK_ROWS).min(m);
         let column_end = (column_start + BLOCK_COLUMNS).min(n);
-        kernel.begin();
         let mut tile = [0.0; MAX_TILE_ROWS * TILE_COLUMNS];
         for column in (column_start..column_end).step_by(TILE_COLUMNS) {
             let left = b.panel(column / PANEL);
@@ -87,8 +132,27 @@ pub(super) fn matmul(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: 
                 row += rows;
             }
         }
-        kernel.end();
     });
+}
+
+#[cfg(target_arch = "x86_64")]
+fn row_major_amx(device: &Device, (m, k): (usize, usize), a: &[bf16], b: &PackedRhs, out: Out<'_>) {
+    use super::amx::LhsTile;
+    // Whole rows are read where they lie; the last, incomplete tile, and rows that are no whole steps, from a
+    // padded copy.
+    let whole = if k == b.k_padded() { m - m % MAX_TILE_ROWS } else { 0 };
+    let k_padded = b.k_padded();
+    let mut rest = device.zeros::<bf16>((m - whole).next_multiple_of(MAX_TILE_ROWS) * k_padded);
+    for (to, from) in rest.chunks_exact_mut(k_padded.max(1)).zip(a[whole * k..].chunks_exact(k.max(1))) {
+        to[..k].copy_from_slice(from);
+    }
+    let lhs = |row: usize| {
+        let rows = if row < whole { &a[row * k..] } else { &rest[(row - whole) * k_padded..] };
+        let row_bytes = k_padded * size_of::<bf16>();
+        debug_assert!(rows.len() >= MAX_TILE_ROWS * k_padded);
+        LhsTile { pointer: rows.as_ptr(), row_bytes, half_bytes: PANEL * row_bytes, step_bytes: 64 }
+    };
+    matmul_amx(device, m, lhs, b, out);
 }
 
 /// Writes a tile's valid part.
@@ -121,8 +185,6 @@ fn store(target: Target, tile: &Tile, (row, rows): (usize, usize), (column, colu
 #[derive(Clone, Copy)]
 enum Kernel {
     #[cfg(target_arch = "x86_64")]
-    Amx,
-    #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
     /// Plain loops over the packed layout: for machines that are handed a packed operand without having
     /// the instructions. Only tests do that.
@@ -133,18 +195,8 @@ impl Kernel {
     fn for_device(device: &Device) -> Self {
         match device.isa() {
             #[cfg(target_arch = "x86_64")]
-            crate::Isa::Amx => Kernel::Amx,
-            #[cfg(target_arch = "x86_64")]
             crate::Isa::Avx512Bf16 => Kernel::Avx512Bf16,
             _ => Kernel::Loops,
-        }
-    }
-
-    fn k_step(self) -> usize {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Amx => super::pack::K_STEP,
-            _ => 2,
         }
     }
 
@@ -156,24 +208,8 @@ impl Kernel {
         }
     }
 
-    fn begin(self) {
-        #[cfg(target_arch = "x86_64")]
-        if let Kernel::Amx = self {
-            super::amx::configure();
-        }
-    }
-
-    fn end(self) {
-        #[cfg(target_arch = "x86_64")]
-        if let Kernel::Amx = self {
-            super::amx::release();
-        }
-    }
-
     fn tile(self, lhs: LhsRows, left: &[bf16], right: Option<&[bf16]>, b: &PackedRhs, tile: &mut Tile) {
         match self {
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Amx => super::amx::tile(lhs, left, right, b.k_padded(), tile),
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Bf16 => super::avx512_bf16::tile(lhs, left, right, b.k().div_ceil(2), tile),
             Kernel::Loops => loops(lhs, left, right, b.k().div_ceil(2), tile),

@@ -1,6 +1,8 @@
 //! The three products of a linear layer.
 
 use super::super::by_dtype;
+#[cfg(target_arch = "x86_64")]
+use crate::matmul::PackedLhs;
 use crate::matmul::{Lhs, Out, PackedRhs, Rhs, matmul, rounded, transposed};
 use crate::{Buffer, DType, Device, ParamId, Params, Tensor};
 
@@ -43,6 +45,12 @@ fn product(device: &Device, n: usize, x: &Tensor, rhs: Rhs<'_>) -> Tensor {
 pub(crate) fn weight_gradient(device: &Device, grad: &Tensor, x: &Tensor, dw: &mut [f32]) {
     let ((t, n), (t_x, k)) = (grad.dims2(), x.dims2());
     assert_eq!((t, grad.dtype()), (t_x, x.dtype()), "weight gradient: rows and types");
+    #[cfg(target_arch = "x86_64")]
+    if device.isa() == crate::Isa::Amx && x.dtype() == DType::Bf16 {
+        let left = PackedLhs::from_columns(device, t, n, grad.slice());
+        let right = PackedRhs::from_rows_kn(device, k, t, x.slice::<half::bf16>());
+        return matmul(device, (n, k, t), Lhs::Packed(&left), Rhs::Packed(&right), Out::AddF32(dw));
+    }
     let grad_nt = by_dtype!(grad.dtype(), T => {
         Tensor::new([n, t], transposed(device, t, n, grad.slice::<T>()))
     });
