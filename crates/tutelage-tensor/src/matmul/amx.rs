@@ -268,3 +268,74 @@ pub(super) fn spin(rounds: usize) -> f64 {
     release();
     (rounds * 4 * 2 * 16 * 16 * 32) as f64
 }
+
+/// Tile registers of this thread, configured until dropped: for kernels that make small products of their own.
+pub(crate) struct Tiles(());
+
+/// Operands of a small product: 32 rows by 32 columns.
+#[derive(Clone, Copy)]
+pub(crate) struct SmallProduct {
+    /// Left rows, see [`LhsTile`].
+    pub(crate) a: *const bf16,
+    pub(crate) a_row_bytes: usize,
+    pub(crate) a_half_bytes: usize,
+    /// Two panels of the right operand, a tile of 1 KiB for each step.
+    pub(crate) b: *const bf16,
+    pub(crate) b_panel_bytes: usize,
+    /// Steps of 32 along k.
+    pub(crate) steps: usize,
+    pub(crate) c: *mut f32,
+    pub(crate) c_row_bytes: usize,
+}
+
+impl Tiles {
+    /// Configures this thread; the device's instruction set must be [`crate::Isa::Amx`].
+    pub(crate) fn begin(isa: crate::Isa) -> Self {
+        assert_eq!(isa, crate::Isa::Amx, "tiles on another instruction set");
+        configure();
+        Self(())
+    }
+
+    /// `c (+)= a b`.
+    ///
+    /// # Safety
+    /// All operands must be readable, and `c` writable, as [`SmallProduct`] describes them.
+    #[inline(always)]
+    pub(crate) unsafe fn product<const ADD: bool>(&self, p: SmallProduct) {
+        // SAFETY: the caller's promise; tile registers are named in this file alone.
+        unsafe {
+            let lower = p.c.byte_add(PANEL * p.c_row_bytes);
+            if ADD {
+                asm!(
+                    "tileloadd tmm0, [{c} + {row} * 1]",
+                    "tileloadd tmm1, [{c} + {row} * 1 + 64]",
+                    "tileloadd tmm2, [{lower} + {row} * 1]",
+                    "tileloadd tmm3, [{lower} + {row} * 1 + 64]",
+                    c = in(reg) p.c, lower = in(reg) lower, row = in(reg) p.c_row_bytes,
+                    options(nostack, readonly),
+                );
+            } else {
+                zero();
+            }
+            let lhs = LhsTile { pointer: p.a, row_bytes: p.a_row_bytes, half_bytes: p.a_half_bytes, step_bytes: 64 };
+            for step in 0..p.steps {
+                let b = p.b.byte_add(step * 1024);
+                multiply(lhs, step, b, b.byte_add(p.b_panel_bytes));
+            }
+            asm!(
+                "tilestored [{c} + {row} * 1], tmm0",
+                "tilestored [{c} + {row} * 1 + 64], tmm1",
+                "tilestored [{lower} + {row} * 1], tmm2",
+                "tilestored [{lower} + {row} * 1 + 64], tmm3",
+                c = in(reg) p.c, lower = in(reg) lower, row = in(reg) p.c_row_bytes,
+                options(nostack),
+            );
+        }
+    }
+}
+
+impl Drop for Tiles {
+    fn drop(&mut self) {
+        release();
+    }
+}

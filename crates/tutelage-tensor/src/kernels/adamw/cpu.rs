@@ -76,7 +76,25 @@ fn squares(device: &Device, values: &[f32]) -> f64 {
     device.for_each_block(&mut partial, 1, |index, out| {
         let start = index * BLOCK;
         let block = &values[start..values.len().min(start + BLOCK)];
-        out[0] = block.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        out[0] = device.isa().run(Squares(block));
     });
     partial.iter().sum()
+}
+
+struct Squares<'a>(&'a [f32]);
+impl SimdTask for Squares<'_> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> f64 {
+        const LANES: usize = 16;
+        let mut lanes = [0.0f64; LANES];
+        let (chunks, rest) = self.0.as_chunks::<LANES>();
+        for chunk in chunks {
+            for i in 0..LANES {
+                lanes[i] += f64::from(chunk[i]) * f64::from(chunk[i]);
+            }
+        }
+        let rest: f64 = rest.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        lanes.into_iter().sum::<f64>() + rest
+    }
 }

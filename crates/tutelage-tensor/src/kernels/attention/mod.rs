@@ -11,6 +11,8 @@ mod op;
 pub mod reference;
 mod rope;
 mod shape;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 pub use cached::KvCache;
 pub use rope::RopeTable;

@@ -7,7 +7,7 @@ use super::super::by_dtype;
 use super::forward::Inputs;
 use super::{AttentionShape, RopeTable, backward, forward};
 use crate::tape::{Backward, Node};
-use crate::{Buffer, Tape, Tensor, Var};
+use crate::{Buffer, Device, Element, Tape, Tensor, Var};
 
 /// Largest head the block buffers hold.
 pub(super) const MAX_D_HEAD: usize = 256;
@@ -37,11 +37,54 @@ impl<'p> Node<'p> for Attention {
             // Rows outside every document have no gradient.
             let mut dqkv = device.zeros::<T>(inputs.qkv.len());
             device.timed("attention backward", || {
-                backward::backward(device, &inputs, (self.out.slice(), &self.lse), grad.slice(), &mut dqkv);
+                T::backward(device, &inputs, (self.out.slice(), &self.lse), grad.slice(), &mut dqkv);
             });
             Tensor::new(self.qkv.shape(), dqkv)
         });
         cx.add(self.node, dqkv);
+    }
+}
+
+/// Which kernels a type of activations has.
+trait Kernels: Element {
+    fn forward(device: &Device, inputs: &Inputs<'_, Self>, out: &mut [Self], lse: &mut [f32]) {
+        forward::forward(device, inputs, out, lse);
+    }
+
+    fn backward(
+        device: &Device,
+        inputs: &Inputs<'_, Self>,
+        (out, lse): (&[Self], &[f32]),
+        grad: &[Self],
+        dqkv: &mut [Self],
+    ) {
+        backward::backward(device, inputs, (out, lse), grad, dqkv);
+    }
+}
+
+impl Kernels for f32 {}
+
+impl Kernels for half::bf16 {
+    #[cfg(target_arch = "x86_64")]
+    fn forward(device: &Device, inputs: &Inputs<'_, Self>, out: &mut [Self], lse: &mut [f32]) {
+        match device.isa() {
+            crate::Isa::Amx => super::tiles::forward(device, inputs, out, lse),
+            _ => forward::forward(device, inputs, out, lse),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn backward(
+        device: &Device,
+        inputs: &Inputs<'_, Self>,
+        (out, lse): (&[Self], &[f32]),
+        grad: &[Self],
+        dqkv: &mut [Self],
+    ) {
+        match device.isa() {
+            crate::Isa::Amx => super::tiles::backward(device, inputs, (out, lse), grad, dqkv),
+            _ => backward::backward(device, inputs, (out, lse), grad, dqkv),
+        }
     }
 }
 
@@ -69,7 +112,7 @@ impl Tape<'_> {
         let value = by_dtype!(qkv.value().dtype(), T => {
             let mut out = device.zeros::<T>(t * shape.out_width());
             let inputs = Inputs { shape, rope, positions, documents, qkv: qkv.value().slice::<T>() };
-            device.timed("attention", || forward::forward(device, &inputs, &mut out, &mut lse));
+            device.timed("attention", || T::forward(device, &inputs, &mut out, &mut lse));
             Tensor::new([t, shape.out_width()], out)
         });
         let node = |out| Attention {

@@ -24,7 +24,8 @@ impl RopeTable {
         self.cos.len() / self.half.max(1)
     }
 
-    fn at(&self, position: i32) -> (&[f32], &[f32]) {
+    /// Cosines and sines of a position.
+    pub(super) fn at(&self, position: i32) -> (&[f32], &[f32]) {
         let range = position as usize * self.half..(position as usize + 1) * self.half;
         (&self.cos[range.clone()], &self.sin[range])
     }

@@ -1,0 +1,298 @@
+//! Backward: scores are computed again from the kept log-sum-exp.
+
+use std::ops::Range;
+
+use half::bf16;
+
+use super::super::forward::Inputs;
+use super::head::Padded;
+use super::{KEYS, QUERIES, TILE};
+use crate::device::DisjointOut;
+use crate::matmul::{SmallProduct, Tiles, left_tile};
+use crate::simd::{SimdTask, exp};
+use crate::{Buffer, Device, Element};
+
+/// Writes `dqkv`, given the forward pass's `out` and `lse` and the gradient of `out`.
+pub(in super::super) fn backward(
+    device: &Device,
+    inputs: &Inputs<'_, bf16>,
+    (out, lse): (&[bf16], &[f32]),
+    grad: &[bf16],
+    dqkv: &mut [bf16],
+) {
+    let (s, n_rows) = (inputs.shape, inputs.positions.len());
+    let dqkv = DisjointOut::new(dqkv);
+    device.for_each(inputs.documents.len() * s.n_kv_heads, |index| {
+        let (rows, kv) = (&inputs.documents[index / s.n_kv_heads], index % s.n_kv_heads);
+        let size = Padded::new(rows.len(), s.d_head);
+        let mut head = device.buffer::<bf16>(size.size());
+        size.load(device, inputs, rows, s.key(kv), Some(1.0), &mut head);
+        let (keys, keys_c) = (size.pack_rows(device, &head), size.pack_columns(device, &head));
+        size.load(device, inputs, rows, s.value(kv), None, &mut head);
+        let values = size.pack_rows(device, &head);
+        let (mut queries, mut dout) = (head, device.buffer::<bf16>(size.size()));
+        let mut delta = device.zeros::<f32>(size.lp);
+        let mut work = Work::new(device, size);
+        let write = |from: &[f32], column: usize, rotation: Option<f32>, first: usize| {
+            for (r, from) in from.chunks_exact(size.dp).take(size.len - first).enumerate() {
+                let t = rows.start + first + r;
+                // SAFETY: tasks differ in document or key-value group, and each writes only its group's columns.
+                let to = unsafe { dqkv.slice(t * s.qkv_width() + column, size.d) };
+                let (cos, sin) = inputs.rope.at(inputs.positions[t]);
+                device.isa().run(WriteRow { from: &from[..size.d], cos, sin, rotation, to });
+            }
+        };
+        let tiles = Tiles::begin(device.isa());
+        for i in 0..s.group() {
+            let index = kv * s.group() + i;
+            size.load(device, inputs, rows, s.query(kv, i), Some(s.scale()), &mut queries);
+            gradient_rows(device, size, rows, (grad, out), (s.out_width(), index * s.d_head), &mut dout, &mut delta);
+            let head = Head {
+                size,
+                queries: &queries,
+                queries_c: &size.pack_columns(device, &queries),
+                dout: &dout,
+                dout_c: &size.pack_columns(device, &dout),
+                keys: &keys,
+                keys_c: &keys_c,
+                values: &values,
+                delta: &delta,
+                lse: &lse[index * n_rows + rows.start..][..size.len],
+            };
+            for first in (0..size.len).step_by(QUERIES) {
+                head.query_block(device, &tiles, first, &mut work);
+                write(&work.dq, s.query(kv, i), Some(s.scale()), first);
+            }
+        }
+        write(&work.dk, s.key(kv), Some(1.0), 0);
+        write(&work.dv, s.value(kv), None, 0);
+    });
+}
+
+/// The gradient's columns of a head, and each row's `sum grad * out`.
+fn gradient_rows(
+    device: &Device,
+    size: Padded,
+    rows: &Range<usize>,
+    (grad, out): (&[bf16], &[bf16]),
+    (width, column): (usize, usize),
+    dout: &mut [bf16],
+    delta: &mut [f32],
+) {
+    for ((t, to), delta) in rows.clone().zip(dout.chunks_exact_mut(size.dp)).zip(delta) {
+        let at = t * width + column;
+        let (grad, out) = (&grad[at..][..size.d], &out[at..][..size.d]);
+        to[..size.d].copy_from_slice(grad);
+        to[size.d..].fill(bf16::ZERO);
+        *delta = device.isa().run(Dot { a: grad, b: out });
+    }
+    dout[size.len * size.dp..].fill(bf16::ZERO);
+}
+
+struct Work {
+    p: Buffer<f32>,
+    dp: Buffer<f32>,
+    p_rounded: Buffer<bf16>,
+    ds_rounded: Buffer<bf16>,
+    left: Buffer<bf16>,
+    dq: Buffer<f32>,
+    dk: Buffer<f32>,
+    dv: Buffer<f32>,
+}
+
+impl Work {
+    fn new(device: &Device, size: Padded) -> Self {
+        let block = QUERIES * KEYS;
+        Self {
+            p: device.buffer(block),
+            dp: device.buffer(block),
+            p_rounded: device.buffer(block),
+            ds_rounded: device.buffer(block),
+            left: device.buffer(4 * TILE),
+            dq: device.buffer(QUERIES * size.dp),
+            dk: device.zeros(size.size()),
+            dv: device.zeros(size.size()),
+        }
+    }
+}
+
+/// One query head over one document: rows `[lp][dp]`, and packed over columns (`_c`: over rows).
+struct Head<'a> {
+    size: Padded,
+    queries: &'a [bf16],
+    queries_c: &'a [bf16],
+    dout: &'a [bf16],
+    dout_c: &'a [bf16],
+    keys: &'a [bf16],
+    keys_c: &'a [bf16],
+    values: &'a [bf16],
+    delta: &'a [f32],
+    lse: &'a [f32],
+}
+
+impl Head<'_> {
+    fn query_block(&self, device: &Device, tiles: &Tiles, first: usize, work: &mut Work) {
+        work.dq.fill(0.0);
+        for start in (0..first + QUERIES).step_by(KEYS) {
+            let width = KEYS.min(first + QUERIES - start);
+            self.scores(tiles, (first, start, width), work);
+            for r in 0..QUERIES {
+                // Padding rows see nothing.
+                let row = first + r;
+                let known = row < self.size.len;
+                let visible = if known { (row + 1).saturating_sub(start).min(width) } else { 0 };
+                let at = r * KEYS..r * KEYS + width;
+                device.isa().run(ScoreGradient {
+                    scores: &work.p[at.clone()],
+                    dp: &work.dp[at.clone()],
+                    visible,
+                    lse: if known { self.lse[row] } else { 0.0 },
+                    delta: self.delta[row],
+                    p: &mut work.p_rounded[at.clone()],
+                    ds: &mut work.ds_rounded[at],
+                });
+            }
+            self.accumulate(tiles, (first, start, width), work);
+        }
+    }
+
+    /// `p = q k^T`, `dp = dout v^T`.
+    fn scores(&self, tiles: &Tiles, (first, start, width): (usize, usize, usize), work: &mut Work) {
+        let size = self.size;
+        for column in (0..width).step_by(32) {
+            for (a, b, c) in [(self.queries, self.keys, &mut work.p), (self.dout, self.values, &mut work.dp)] {
+                // SAFETY: 32 rows of each operand exist (padded), the outputs have 32 rows of KEYS.
+                unsafe {
+                    tiles.product::<false>(SmallProduct {
+                        a: a[first * size.dp..].as_ptr(),
+                        a_row_bytes: size.row_bytes(),
+                        a_half_bytes: 16 * size.row_bytes(),
+                        b: b[(start + column) * size.dp..].as_ptr(),
+                        b_panel_bytes: 32 * size.dp,
+                        steps: size.dp / 32,
+                        c: c[column..].as_mut_ptr(),
+                        c_row_bytes: 4 * KEYS,
+                    });
+                }
+            }
+        }
+    }
+
+    /// `dq += ds k`, `dk += ds^T q`, `dv += p^T dout`.
+    fn accumulate(&self, tiles: &Tiles, (first, start, width): (usize, usize, usize), work: &mut Work) {
+        let size = self.size;
+        for column in (0..size.dp).step_by(32) {
+            // SAFETY: 32 rows of KEYS gradients exist, of which `width` are set; `width` rows of keys exist.
+            unsafe {
+                tiles.product::<true>(SmallProduct {
+                    a: work.ds_rounded.as_ptr(),
+                    a_row_bytes: 2 * KEYS,
+                    a_half_bytes: 32 * KEYS,
+                    b: self.keys_c[column * size.lp + start * 16..].as_ptr(),
+                    b_panel_bytes: size.panel_bytes(),
+                    steps: width / 32,
+                    c: work.dq[column..].as_mut_ptr(),
+                    c_row_bytes: 4 * size.dp,
+                });
+            }
+        }
+        for key in (0..width).step_by(32) {
+            let pairs = [(&work.p_rounded, self.dout_c, &mut work.dv), (&work.ds_rounded, self.queries_c, &mut work.dk)];
+            for (from, b, c) in pairs {
+                for half in 0..2 {
+                    // SAFETY: AMX machines have AVX-512-BF16; 32 rows of KEYS elements exist, `left` has 4 tiles.
+                    unsafe { left_tile(from[key + 16 * half..].as_ptr(), KEYS, work.left[half * TILE..].as_mut_ptr()) };
+                }
+                for column in (0..size.dp).step_by(32) {
+                    // SAFETY: two left tiles were just made; rows `first ..` of `b` and `start + key ..` of `c` exist.
+                    unsafe {
+                        tiles.product::<true>(SmallProduct {
+                            a: work.left.as_ptr(),
+                            a_row_bytes: 64,
+                            a_half_bytes: 2 * TILE,
+                            b: b[column * size.lp + first * 16..].as_ptr(),
+                            b_panel_bytes: size.panel_bytes(),
+                            steps: 1,
+                            c: c[(start + key) * size.dp + column..].as_mut_ptr(),
+                            c_row_bytes: 4 * size.dp,
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Scores to probabilities, `dp` to `p (dp - delta)`, both rounded; zero from `visible` on.
+struct ScoreGradient<'a> {
+    scores: &'a [f32],
+    dp: &'a [f32],
+    visible: usize,
+    lse: f32,
+    delta: f32,
+    p: &'a mut [bf16],
+    ds: &'a mut [bf16],
+}
+impl SimdTask for ScoreGradient<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let outputs = self.p.iter_mut().zip(self.ds.iter_mut());
+        for ((&score, &dp), (p, ds)) in self.scores.iter().zip(self.dp).zip(outputs) {
+            let probability = exp::<FMA>(score - self.lse);
+            *p = Element::from_f32(probability);
+            *ds = Element::from_f32(probability * (dp - self.delta));
+        }
+        self.p[self.visible..].fill(bf16::ZERO);
+        self.ds[self.visible..].fill(bf16::ZERO);
+    }
+}
+
+struct Dot<'a> {
+    a: &'a [bf16],
+    b: &'a [bf16],
+}
+impl SimdTask for Dot<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> f32 {
+        const LANES: usize = 16;
+        let mut lanes = [0.0f32; LANES];
+        let (a, b) = (self.a.chunks(LANES), self.b.chunks(LANES));
+        for (a, b) in a.zip(b) {
+            for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+                *lane += a.to_f32() * b.to_f32();
+            }
+        }
+        lanes.into_iter().sum()
+    }
+}
+
+/// A row of gradients, rotated back if it was rotated, times the scale.
+struct WriteRow<'a> {
+    from: &'a [f32],
+    cos: &'a [f32],
+    sin: &'a [f32],
+    rotation: Option<f32>,
+    to: &'a mut [bf16],
+}
+impl SimdTask for WriteRow<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Some(scale) = self.rotation else {
+            for (to, &from) in self.to.iter_mut().zip(self.from) {
+                *to = Element::from_f32(from);
+            }
+            return;
+        };
+        let half = self.cos.len();
+        let (low, high) = self.from.split_at(half);
+        let (to_low, to_high) = self.to.split_at_mut(half);
+        for i in 0..half {
+            let (a, b, cos, sin) = (low[i], high[i], self.cos[i], self.sin[i]);
+            to_low[i] = Element::from_f32((a * cos + b * sin) * scale);
+            to_high[i] = Element::from_f32((b * cos - a * sin) * scale);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Columns of one head, rotated, rounded and packed.
+
+use std::ops::Range;
+
+use half::bf16;
+
+use super::super::forward::Inputs;
+use super::TILE;
+use crate::matmul::{interleaved_tile, transposed_tile};
+use crate::simd::SimdTask;
+use crate::{Buffer, Device, Element};
+
+/// Rows of a document and columns of a head, both padded to whole tiles.
+#[derive(Clone, Copy)]
+pub(super) struct Padded {
+    pub(super) len: usize,
+    pub(super) lp: usize,
+    pub(super) d: usize,
+    pub(super) dp: usize,
+}
+
+impl Padded {
+    pub(super) fn new(len: usize, d: usize) -> Self {
+        Self { len, lp: len.next_multiple_of(32), d, dp: d.next_multiple_of(32) }
+    }
+
+    pub(super) fn size(self) -> usize {
+        self.lp * self.dp
+    }
+
+    /// Bytes of a row of `[lp][dp]` bf16.
+    pub(super) fn row_bytes(self) -> usize {
+        2 * self.dp
+    }
+
+    /// Bytes between panels of an operand packed over the rows.
+    pub(super) fn panel_bytes(self) -> usize {
+        32 * self.lp
+    }
+
+    /// One head's columns `[lp][dp]`, rotated if asked, times `scale`.
+    pub(super) fn load(
+        self,
+        device: &Device,
+        inputs: &Inputs<'_, bf16>,
+        rows: &Range<usize>,
+        column: usize,
+        rotation: Option<f32>,
+        out: &mut [bf16],
+    ) {
+        let width = inputs.shape.qkv_width();
+        for (t, out) in rows.clone().zip(out.chunks_exact_mut(self.dp)) {
+            let from = &inputs.qkv[t * width + column..][..self.d];
+            match rotation {
+                Some(scale) => {
+                    let (cos, sin) = inputs.rope.at(inputs.positions[t]);
+                    device.isa().run(RotateRow { from, cos, sin, scale, out: &mut out[..self.d] });
+                }
+                None => out[..self.d].copy_from_slice(from),
+            }
+            out[self.d..].fill(bf16::ZERO);
+        }
+        out[self.len * self.dp..].fill(bf16::ZERO);
+    }
+
+    /// Packs `[lp][dp]` so that a product sums over columns: panels of 16 rows, a tile for each 32 columns.
+    pub(super) fn pack_rows(self, device: &Device, from: &[bf16]) -> Buffer<bf16> {
+        let mut out = device.buffer::<bf16>(self.size());
+        for (i, tile) in out.chunks_exact_mut(TILE).enumerate() {
+            let (panel, step) = (i / (self.dp / 32), i % (self.dp / 32));
+            let source = &from[panel * 16 * self.dp + step * 32..];
+            debug_assert!(source.len() >= 15 * self.dp + 32);
+            // SAFETY: this module runs on AMX machines alone, which have AVX-512-BF16; 16 rows of 32 elements exist.
+            unsafe { transposed_tile(source.as_ptr(), self.dp, tile.as_mut_ptr()) };
+        }
+        out
+    }
+
+    /// Packs `[lp][dp]` so that a product sums over rows: panels of 16 columns, a tile for each 32 rows.
+    pub(super) fn pack_columns(self, device: &Device, from: &[bf16]) -> Buffer<bf16> {
+        let mut out = device.buffer::<bf16>(self.size());
+        for (i, tile) in out.chunks_exact_mut(TILE).enumerate() {
+            let (panel, step) = (i / (self.lp / 32), i % (self.lp / 32));
+            let source = &from[step * 32 * self.dp + panel * 16..];
+            debug_assert!(source.len() >= 31 * self.dp + 16);
+            // SAFETY: as above; 32 rows of 16 elements exist.
+            unsafe { interleaved_tile(source.as_ptr(), self.dp, tile.as_mut_ptr()) };
+        }
+        out
+    }
+}
+
+struct RotateRow<'a> {
+    from: &'a [bf16],
+    cos: &'a [f32],
+    sin: &'a [f32],
+    scale: f32,
+    out: &'a mut [bf16],
+}
+impl SimdTask for RotateRow<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let half = self.cos.len();
+        let (low, high) = self.from.split_at(half);
+        let (out_low, out_high) = self.out.split_at_mut(half);
+        for i in 0..half {
+            let (a, b, cos, sin) = (low[i].to_f32(), high[i].to_f32(), self.cos[i], self.sin[i]);
+            out_low[i] = Element::from_f32((a * cos - b * sin) * self.scale);
+            out_high[i] = Element::from_f32((b * cos + a * sin) * self.scale);
+        }
+    }
+}

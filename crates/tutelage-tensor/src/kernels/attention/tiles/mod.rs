@@ -1,0 +1,18 @@
+//! Attention in bf16 on tiles (AMX): the same blocks as the plain kernels, their products on the tile unit.
+//!
+//! Lengths are padded with zeros to whole tiles: `lp` rows of a document, `dp` columns of a head. Probabilities
+//! and their gradients are rounded to bf16 before they are multiplied, as in flash attention in bf16.
+
+mod backward;
+mod forward;
+mod head;
+
+pub(super) use backward::backward;
+pub(super) use forward::forward;
+
+/// Queries of a block: a tile pair.
+const QUERIES: usize = 32;
+/// Keys of a block.
+const KEYS: usize = 128;
+/// Rows of 32 elements in a packed tile.
+const TILE: usize = 512;
