@@ -11,7 +11,7 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
-use super::pack::{K_STEP, PANEL, PackedRhs};
+use super::pack::{PANEL, PackedRhs};
 use super::tiled::{MAX_TILE_ROWS, TILE_COLUMNS, Target, Tile};
 
 /// `ldtilecfg` operand: palette 1, tiles 0-7 of 16 rows by 64 bytes.
@@ -89,6 +89,8 @@ pub(super) struct LhsTile {
 pub(super) struct Block<'a, L> {
     pub(super) rows: std::ops::Range<usize>,
     pub(super) columns: std::ops::Range<usize>,
+    /// Steps of 32 along k.
+    pub(super) steps: std::ops::Range<usize>,
     /// Gives the left rows `row .. row + 32`, padded with zeros.
     pub(super) lhs: L,
     pub(super) rhs: &'a PackedRhs,
@@ -123,8 +125,7 @@ pub(super) fn block<L: Fn(usize) -> LhsTile>(block: &Block<'_, L>) {
 /// The machine must have these features; the block must lie in the output, and its left rows must exist.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 unsafe fn tiles<L: Fn(usize) -> LhsTile>(block: &Block<'_, L>) {
-    let steps = block.rhs.k_padded() / K_STEP;
-    let per_step = MAX_TILE_ROWS.div_ceil(steps.max(1));
+    let per_step = MAX_TILE_ROWS.div_ceil(block.steps.len().max(1));
     let mut scratch = Scratch([[0.0; MAX_TILE_ROWS * TILE_COLUMNS]; 2]);
     let mut pending = Pending { tile: 1, row: 0, rows: 0, column: 0, columns: 0, done: 0 };
     for column in block.columns.clone().step_by(TILE_COLUMNS) {
@@ -135,10 +136,10 @@ unsafe fn tiles<L: Fn(usize) -> LhsTile>(block: &Block<'_, L>) {
         for row in block.rows.clone().step_by(MAX_TILE_ROWS) {
             let tile = 1 - pending.tile;
             let lhs = (block.lhs)(row);
-            // SAFETY: `lhs` gives 32 rows of `steps` steps, panels have `k_padded` rows; the scratch tiles differ.
+            // SAFETY: `lhs` gives 32 rows of all steps, panels have `k_padded` rows; the scratch tiles differ.
             unsafe {
                 zero();
-                for step in 0..steps {
+                for step in block.steps.clone() {
                     multiply(lhs, step, left.byte_add(step * 1024), right.byte_add(step * 1024));
                     pending.write(&scratch, block, per_step);
                 }

@@ -2,6 +2,8 @@
 
 use half::bf16;
 
+#[cfg(target_arch = "x86_64")]
+use super::pack::K_STEP;
 use super::pack::{PANEL, PackedRhs};
 use super::product::Out;
 use crate::{Device, Element};
@@ -63,22 +65,71 @@ pub(super) fn matmul_amx(
     if m == 0 || n == 0 {
         return;
     }
+    let steps = b.k_padded() / K_STEP;
+    if steps > 2 * CHUNK_STEPS {
+        return in_chunks(device, m, lhs, b, out);
+    }
+    matmul_steps(device, m, &lhs, b, Target::of(out), 0..steps);
+}
+
+/// Steps along k that are done together where there are more than twice as many: longer rows and panels would
+/// stream through the caches for every tile.
+#[cfg(target_arch = "x86_64")]
+const CHUNK_STEPS: usize = 64;
+
+#[cfg(target_arch = "x86_64")]
+fn in_chunks(
+    device: &Device,
+    m: usize,
+    lhs: impl Fn(usize) -> super::amx::LhsTile + Sync,
+    b: &PackedRhs,
+    out: Out<'_>,
+) {
+    let steps = b.k_padded() / K_STEP;
+    let run = |sums: &mut [f32], add: bool| {
+        for first in (0..steps).step_by(CHUNK_STEPS) {
+            let pointer = sums.as_mut_ptr();
+            let target = if add || first > 0 { Target::AddF32(pointer) } else { Target::F32(pointer) };
+            matmul_steps(device, m, &lhs, b, target, first..(first + CHUNK_STEPS).min(steps));
+        }
+    };
+    match out {
+        Out::F32(out) => run(out, false),
+        Out::AddF32(out) => run(out, true),
+        Out::Bf16(out) => {
+            let mut sums = device.buffer::<f32>(out.len());
+            run(&mut sums, false);
+            out.copy_from_slice(&super::rounded(device, &sums));
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn matmul_steps(
+    device: &Device,
+    m: usize,
+    lhs: &(impl Fn(usize) -> super::amx::LhsTile + Sync),
+    b: &PackedRhs,
+    target: Target,
+    steps: std::ops::Range<usize>,
+) {
+    let n = b.n();
     // A block's right panels and left rows stay in the second-level cache together.
     const ROWS: usize = 128;
     const PANEL_ELEMENTS: usize = 1 << 18;
-    let mut columns = (PANEL_ELEMENTS / b.k_padded().max(1)).clamp(64, 512) / TILE_COLUMNS * TILE_COLUMNS;
+    let mut columns = (PANEL_ELEMENTS / (K_STEP * steps.len()).max(1)).clamp(64, 512) / TILE_COLUMNS * TILE_COLUMNS;
     let row_blocks = m.div_ceil(ROWS);
     while columns > 64 && row_blocks * n.div_ceil(columns) < 8 * device.n_threads() {
         columns /= 2;
     }
-    let target = Target::of(out);
     device.for_each(row_blocks * n.div_ceil(columns), |index| {
         // Neighbouring blocks share their columns, so that a thread finds the panels in its cache.
         let (row, column) = (index % row_blocks * ROWS, index / row_blocks * columns);
         super::amx::block(&super::amx::Block {
             rows: row..(row + ROWS).min(m),
             columns: column..(column + columns).min(n),
-            lhs: &lhs,
+            steps: steps.clone(),
+            lhs,
             rhs: b,
             target,
             n,

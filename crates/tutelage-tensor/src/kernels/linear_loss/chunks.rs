@@ -8,11 +8,11 @@ use crate::simd::RowMath;
 use crate::{Buffer, DType, Device, Grads, ParamId, Params, Tensor};
 
 /// Bytes of one chunk of f32 logits that are aimed at.
-const CHUNK_BYTES: usize = 8 << 20;
+const CHUNK_BYTES: usize = 64 << 20;
 
 /// Rows of a chunk; a function of the vocabulary alone, so that results do not depend on anything else.
 fn chunk_rows(vocabulary: usize) -> usize {
-    (CHUNK_BYTES / (4 * vocabulary)).clamp(32, 512) / 32 * 32
+    (CHUNK_BYTES / (4 * vocabulary)).clamp(96, 512) / 32 * 32
 }
 
 /// Sums of the objective's terms over all rows; with `backward`, also the gradients.
