@@ -97,6 +97,8 @@ pub(super) struct Block<'a, L> {
     pub(super) target: Target,
     /// Columns of the whole output.
     pub(super) n: usize,
+    /// Whether the right operand is too large to lie in the caches already.
+    pub(super) prefetch: bool,
 }
 
 /// A tile in scratch that waits to be written out.
@@ -133,6 +135,10 @@ unsafe fn tiles<L: Fn(usize) -> LhsTile>(block: &Block<'_, L>) {
         let left = block.rhs.panel(column / PANEL).as_ptr();
         // A missing right panel is computed from the left one and not stored.
         let right = if columns > PANEL { block.rhs.panel(column / PANEL + 1).as_ptr() } else { left };
+        // The two panels after these, a line for every 64 bytes, spread over this column's products: on their
+        // way from memory while these are multiplied.
+        let lines = 32usize.div_ceil(block.rows.len().div_ceil(MAX_TILE_ROWS));
+        let mut next = left.wrapping_byte_add(2 * 32 * block.rhs.k_padded() + block.steps.start * 1024);
         for row in block.rows.clone().step_by(MAX_TILE_ROWS) {
             let tile = 1 - pending.tile;
             let lhs = (block.lhs)(row);
@@ -142,6 +148,12 @@ unsafe fn tiles<L: Fn(usize) -> LhsTile>(block: &Block<'_, L>) {
                 for step in block.steps.clone() {
                     multiply(lhs, step, left.byte_add(step * 1024), right.byte_add(step * 1024));
                     pending.write(&scratch, block, per_step);
+                    if block.prefetch {
+                        for line in 0..lines {
+                            _mm_prefetch::<_MM_HINT_T1>(next.wrapping_byte_add(64 * line).cast());
+                        }
+                        next = next.wrapping_byte_add(64 * lines);
+                    }
                 }
                 pending.write(&scratch, block, MAX_TILE_ROWS);
                 store(scratch.0[tile].as_mut_ptr());

@@ -104,60 +104,32 @@ impl PackedRhs {
     }
 }
 
-/// A bf16 left operand `values^T` in tiles for `tdpbf16ps`: blocks of 16 rows; in a block, for each 32 of `k`, 16
-/// rows of 32 elements, 1 KiB. Rows are padded with zeros to a multiple of 32.
+/// Packs columns `first .. first + width` of `values`, stored row-major as `[k, m]` with rows `stride` apart, as left
+/// rows for `tdpbf16ps`: blocks of 16 rows; in a block, for each 32 of `k`, 16 rows of 32 elements, 1 KiB. `tiles`
+/// holds a multiple of 32 rows; what `width` and `k` do not fill is zeroed.
 #[cfg(target_arch = "x86_64")]
-#[derive(Debug)]
-pub struct PackedLhs {
-    m: usize,
-    k: usize,
-    tiles: Buffer<bf16>,
-}
-
-#[cfg(target_arch = "x86_64")]
-impl PackedLhs {
-    /// Packs `values`, stored row-major as `[k, m]`, for a device whose products use tiles.
-    pub fn from_columns(device: &Device, k: usize, m: usize, values: &[bf16]) -> Self {
-        assert_eq!(values.len(), k * m, "packing [{k}, {m}]");
-        assert!(device.isa().has_bf16_products(), "tiles of the left operand on {}", device.isa());
-        let k_padded = k.next_multiple_of(K_STEP);
-        let mut tiles = device.buffer::<bf16>(m.next_multiple_of(2 * PANEL) * k_padded);
-        device.for_each_block(&mut tiles, PANEL * k_padded, |index, block| {
-            let first = index * PANEL;
-            let width = PANEL.min(m.saturating_sub(first));
-            let whole = if width == PANEL { k - k % K_STEP } else { 0 };
-            block[whole * PANEL..].fill(bf16::ZERO);
-            for p in (0..whole).step_by(K_STEP) {
-                let out = block[p * PANEL..][..K_STEP * PANEL].as_mut_ptr();
-                // SAFETY: the instruction set was checked; 32 rows of 16 elements, `m` apart, begin at row `p`.
-                unsafe { pack_avx512::left_tile(values[p * m + first..].as_ptr(), m, out) };
+pub(super) fn pack_columns(
+    tiles: &mut [bf16],
+    (k, stride): (usize, usize),
+    values: &[bf16],
+    (first, width): (usize, usize),
+) {
+    let k_padded = k.next_multiple_of(K_STEP);
+    for (i, block) in tiles.chunks_exact_mut(PANEL * k_padded).enumerate() {
+        let columns = PANEL.min(width.saturating_sub(i * PANEL));
+        let first = first + i * PANEL;
+        let whole = if columns == PANEL { k - k % K_STEP } else { 0 };
+        block[whole * PANEL..].fill(bf16::ZERO);
+        for p in (0..whole).step_by(K_STEP) {
+            let source = &values[p * stride + first..][..(K_STEP - 1) * stride + PANEL];
+            let out = block[p * PANEL..][..K_STEP * PANEL].as_mut_ptr();
+            // SAFETY: called for AMX devices alone; 32 rows of 16 elements, `stride` apart, were just sliced.
+            unsafe { pack_avx512::left_tile(source.as_ptr(), stride, out) };
+        }
+        for p in whole..k {
+            for c in 0..columns {
+                block[p / K_STEP * K_STEP * PANEL + c * K_STEP + p % K_STEP] = values[p * stride + first + c];
             }
-            for p in whole..k {
-                for c in 0..width {
-                    block[p / K_STEP * K_STEP * PANEL + c * K_STEP + p % K_STEP] = values[p * m + first + c];
-                }
-            }
-        });
-        Self { m, k, tiles }
-    }
-
-    /// Rows of the operand.
-    pub fn m(&self) -> usize {
-        self.m
-    }
-
-    /// Length of the sums.
-    pub fn k(&self) -> usize {
-        self.k
-    }
-
-    pub(super) fn tile(&self, row: usize) -> super::amx::LhsTile {
-        let k_padded = self.k.next_multiple_of(K_STEP);
-        super::amx::LhsTile {
-            pointer: self.tiles[row * k_padded..][..2 * PANEL * k_padded].as_ptr(),
-            row_bytes: 64,
-            half_bytes: PANEL * k_padded * size_of::<bf16>(),
-            step_bytes: 1024,
         }
     }
 }

@@ -2,8 +2,6 @@
 
 use half::bf16;
 
-#[cfg(target_arch = "x86_64")]
-use super::pack::PackedLhs;
 use super::pack::PackedRhs;
 use super::{strided_f32, tiled};
 use crate::{Buffer, Device, Element};
@@ -15,9 +13,22 @@ pub enum Lhs<'a> {
     F32(&'a [f32]),
     /// bf16 elements.
     Bf16(&'a [bf16]),
-    /// bf16 in tiles, for a right operand that is packed.
+    /// bf16 rows that lie `stride` apart, for a right operand that is packed, on tiles.
     #[cfg(target_arch = "x86_64")]
-    Packed(&'a PackedLhs),
+    Rows {
+        /// The elements, from the first row on.
+        data: &'a [bf16],
+        /// Distance between rows.
+        stride: usize,
+    },
+    /// bf16 stored as `[k, m]`, rows `stride` apart, and read by columns, for a right operand that is packed, on tiles.
+    #[cfg(target_arch = "x86_64")]
+    Columns {
+        /// The elements, from the first row on.
+        data: &'a [bf16],
+        /// Distance between rows.
+        stride: usize,
+    },
 }
 
 /// Right operand `[k, n]`.
@@ -64,7 +75,15 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
         Lhs::F32(a) => a.len(),
         Lhs::Bf16(a) => a.len(),
         #[cfg(target_arch = "x86_64")]
-        Lhs::Packed(a) => a.m() * a.k(),
+        Lhs::Rows { data, stride } => {
+            assert!(stride >= k && data.len() >= m * stride, "matmul {m} x {n} x {k}: rows {stride} apart");
+            m * k
+        }
+        #[cfg(target_arch = "x86_64")]
+        Lhs::Columns { data, stride } => {
+            assert!(stride >= m && data.len() >= k * stride, "matmul {m} x {n} x {k}: columns of rows {stride} apart");
+            m * k
+        }
     };
     assert_eq!((lhs_len, out.len()), (m * k, m * n), "matmul {m} x {n} x {k}: sizes of lhs and out");
     match (lhs, rhs) {
@@ -80,13 +99,19 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
             strided_f32::matmul(device, (m, n, k), &wide, (data, row_stride, column_stride), out);
         }
         #[cfg(target_arch = "x86_64")]
-        (Lhs::Packed(a), Rhs::Packed(b)) => {
-            assert_eq!((a.m(), a.k(), b.n(), b.k()), (m, k, n, k), "matmul {m} x {n} x {k}: packed operands");
-            assert!(device.isa() == crate::Isa::Amx, "tiles of the left operand on {}", device.isa());
-            tiled::matmul_amx(device, m, |row| a.tile(row), b, out);
+        (Lhs::Columns { data, stride }, Rhs::Packed(b)) => {
+            assert_eq!((b.n(), b.k()), (n, k), "matmul {m} x {n} x {k}: packed operand's n and k");
+            assert!(device.isa() == crate::Isa::Amx, "a left operand by columns on {}", device.isa());
+            tiled::columns_amx(device, m, (data, stride), b, out);
         }
         #[cfg(target_arch = "x86_64")]
-        (Lhs::Packed(_), Rhs::F32 { .. }) => panic!("a left operand in tiles needs a packed right operand"),
+        (Lhs::Rows { data, stride }, Rhs::Packed(b)) => {
+            assert_eq!((b.n(), b.k()), (n, k), "matmul {m} x {n} x {k}: packed operand's n and k");
+            assert!(device.isa() == crate::Isa::Amx, "rows apart on {}", device.isa());
+            tiled::rows_amx(device, m, (data, stride), b, out);
+        }
+        #[cfg(target_arch = "x86_64")]
+        (Lhs::Rows { .. } | Lhs::Columns { .. }, Rhs::F32 { .. }) => panic!("strides need a packed right operand"),
         (Lhs::F32(_), Rhs::Packed(_)) => panic!("an f32 left operand needs an f32 right operand"),
     }
 }

@@ -72,6 +72,10 @@ pub(super) fn matmul_amx(
     matmul_steps(device, m, &lhs, b, Target::of(out), 0..steps);
 }
 
+/// Right operands larger than this (8 MB) come from memory.
+#[cfg(target_arch = "x86_64")]
+const PREFETCH_ELEMENTS: usize = 4 << 20;
+
 /// Steps along k that are done together where there are more than twice as many: longer rows and panels would
 /// stream through the caches for every tile.
 #[cfg(target_arch = "x86_64")]
@@ -133,6 +137,7 @@ fn matmul_steps(
             rhs: b,
             target,
             n,
+            prefetch: b.n() * b.k_padded() > PREFETCH_ELEMENTS,
         });
     });
 }
@@ -145,7 +150,7 @@ pub(super) fn matmul(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: 
     }
     #[cfg(target_arch = "x86_64")]
     if device.isa() == crate::Isa::Amx {
-        return row_major_amx(device, (m, k), a, b, out);
+        return rows_amx(device, m, (a, k), b, out);
     }
     let kernel = Kernel::for_device(device);
     // Kernels read whole pairs along k; a row whose length does not fit is copied and padded.
@@ -186,21 +191,65 @@ pub(super) fn matmul(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: 
     });
 }
 
+/// `out = a^T b` with `a` stored as `[k, m]`: each task packs the columns it needs, multiplies them with the whole of
+/// `b`, and forgets them.
 #[cfg(target_arch = "x86_64")]
-fn row_major_amx(device: &Device, (m, k): (usize, usize), a: &[bf16], b: &PackedRhs, out: Out<'_>) {
+pub(super) fn columns_amx(device: &Device, m: usize, (a, stride): (&[bf16], usize), b: &PackedRhs, out: Out<'_>) {
+    let (n, k) = (b.n(), b.k());
+    if m == 0 || n == 0 {
+        return;
+    }
+    let (target, steps, k_padded) = (Target::of(out), b.k_padded() / K_STEP, b.k_padded());
+    let rows_a_task = task_rows(m, device.n_threads());
+    device.for_each(m.div_ceil(rows_a_task), |index| {
+        let row = index * rows_a_task;
+        let width = rows_a_task.min(m - row);
+        let mut packed = device.buffer::<bf16>(width.next_multiple_of(MAX_TILE_ROWS) * k_padded);
+        super::pack::pack_columns(&mut packed, (k, stride), a, (row, width));
+        let lhs = |tile: usize| super::amx::LhsTile {
+            pointer: packed[(tile - row) * k_padded..][..MAX_TILE_ROWS * k_padded].as_ptr(),
+            row_bytes: 64,
+            half_bytes: PANEL * k_padded * size_of::<bf16>(),
+            step_bytes: 1024,
+        };
+        super::amx::block(&super::amx::Block {
+            rows: row..row + width,
+            columns: 0..n,
+            steps: 0..steps,
+            lhs,
+            rhs: b,
+            target,
+            n,
+            prefetch: false,
+        });
+    });
+}
+
+/// Rows of a task: as many as share the right operand's panels well, as few as keep all threads at work.
+#[cfg(target_arch = "x86_64")]
+fn task_rows(m: usize, n_threads: usize) -> usize {
+    let longest = |rows: usize| m.div_ceil(rows).div_ceil(n_threads) * rows;
+    [128, 96, 64, 32].into_iter().min_by_key(|&rows| longest(rows)).unwrap_or(128)
+}
+
+#[cfg(target_arch = "x86_64")]
+/// `out = a[m, k] b`, rows of `a` being `stride` apart.
+pub(super) fn rows_amx(device: &Device, m: usize, (a, stride): (&[bf16], usize), b: &PackedRhs, out: Out<'_>) {
     use super::amx::LhsTile;
+    let k = b.k();
     // Whole rows are read where they lie; the last, incomplete tile, and rows that are no whole steps, from a
     // padded copy.
     let whole = if k == b.k_padded() { m - m % MAX_TILE_ROWS } else { 0 };
     let k_padded = b.k_padded();
     let mut rest = device.zeros::<bf16>((m - whole).next_multiple_of(MAX_TILE_ROWS) * k_padded);
-    for (to, from) in rest.chunks_exact_mut(k_padded.max(1)).zip(a[whole * k..].chunks_exact(k.max(1))) {
-        to[..k].copy_from_slice(from);
+    for (to, from) in rest.chunks_exact_mut(k_padded.max(1)).zip(a[whole * stride..].chunks(stride.max(1))) {
+        to[..k].copy_from_slice(&from[..k]);
     }
     let lhs = |row: usize| {
-        let rows = if row < whole { &a[row * k..] } else { &rest[(row - whole) * k_padded..] };
-        let row_bytes = k_padded * size_of::<bf16>();
-        debug_assert!(rows.len() >= MAX_TILE_ROWS * k_padded);
+        let (rows, stride) =
+            if row < whole { (&a[row * stride..], stride) } else { (&rest[(row - whole) * k_padded..], k_padded) };
+        let row_bytes = stride * size_of::<bf16>();
+        assert!(rows.len() >= (MAX_TILE_ROWS - 1) * stride + k_padded, "left operand is too short");
         LhsTile { pointer: rows.as_ptr(), row_bytes, half_bytes: PANEL * row_bytes, step_bytes: 64 }
     };
     matmul_amx(device, m, lhs, b, out);

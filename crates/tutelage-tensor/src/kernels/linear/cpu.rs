@@ -1,8 +1,6 @@
 //! The three products of a linear layer.
 
 use super::super::by_dtype;
-#[cfg(target_arch = "x86_64")]
-use crate::matmul::PackedLhs;
 use crate::matmul::{Lhs, Out, PackedRhs, Rhs, matmul, rounded, transposed};
 use crate::{Buffer, DType, Device, ParamId, Params, Tensor};
 
@@ -47,9 +45,7 @@ pub(crate) fn weight_gradient(device: &Device, grad: &Tensor, x: &Tensor, dw: &m
     assert_eq!((t, grad.dtype()), (t_x, x.dtype()), "weight gradient: rows and types");
     #[cfg(target_arch = "x86_64")]
     if device.isa() == crate::Isa::Amx && x.dtype() == DType::Bf16 {
-        let left = PackedLhs::from_columns(device, t, n, grad.slice());
-        let right = PackedRhs::from_rows_kn(device, k, t, x.slice::<half::bf16>());
-        return matmul(device, (n, k, t), Lhs::Packed(&left), Rhs::Packed(&right), Out::AddF32(dw));
+        return weight_gradient_rows(device, (t, n), grad.slice(), n, x, dw);
     }
     let grad_nt = by_dtype!(grad.dtype(), T => {
         Tensor::new([n, t], transposed(device, t, n, grad.slice::<T>()))
@@ -73,6 +69,21 @@ pub(crate) fn weight_gradient(device: &Device, grad: &Tensor, x: &Tensor, dw: &m
             matmul(device, (n, k, t), lhs(&grad_nt), rhs, out);
         }
     }
+}
+
+/// `dw[n, k] += dy[t, n]^T x[t, k]` on tiles, for bf16 gradients whose rows are `stride` apart.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn weight_gradient_rows(
+    device: &Device,
+    (t, n): (usize, usize),
+    grad: &[half::bf16],
+    stride: usize,
+    x: &Tensor,
+    dw: &mut [f32],
+) {
+    let (_, k) = x.dims2();
+    let right = PackedRhs::from_rows_kn(device, k, t, x.slice::<half::bf16>());
+    matmul(device, (n, k, t), Lhs::Columns { data: grad, stride }, Rhs::Packed(&right), Out::AddF32(dw));
 }
 
 /// An f32 gradient in the activations' type.

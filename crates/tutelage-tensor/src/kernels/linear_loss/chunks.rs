@@ -8,11 +8,11 @@ use crate::simd::RowMath;
 use crate::{Buffer, DType, Device, Grads, ParamId, Params, Tensor};
 
 /// Bytes of one chunk of f32 logits that are aimed at.
-const CHUNK_BYTES: usize = 64 << 20;
+const CHUNK_BYTES: usize = 96 << 20;
 
 /// Rows of a chunk; a function of the vocabulary alone, so that results do not depend on anything else.
 fn chunk_rows(vocabulary: usize) -> usize {
-    (CHUNK_BYTES / (4 * vocabulary)).clamp(96, 512) / 32 * 32
+    (CHUNK_BYTES / (4 * vocabulary)).clamp(128, 512) / 32 * 32
 }
 
 /// Sums of the objective's terms over all rows; with `backward`, also the gradients.
@@ -44,14 +44,21 @@ pub(super) fn run(
         }
         let teacher_rv = teacher_logits.as_mut().map(|buffer| &mut buffer[..n * v]);
         let gradient = backward.is_some();
+        let in_place = gradient && rounds_in_place(device, &chunk);
         let terms =
-            device.timed("objective", || evaluate(device, objective, start, v, logits_rv, teacher_rv, gradient));
+            device.timed("objective", || evaluate(device, objective, start, v, logits_rv, teacher_rv, (gradient, in_place)));
         for row in terms.chunks_exact(n_terms.max(1)) {
             for (sum, term) in sums.iter_mut().zip(row) {
                 *sum += term;
             }
         }
         if let Some((grads, d_hidden)) = &mut backward {
+            #[cfg(target_arch = "x86_64")]
+            if in_place {
+                let dw = grads.get_mut(head);
+                backward_in_place(params, head, (start, n, v), logits_rv, &chunk, dw, d_hidden);
+                continue;
+            }
             let gradient = gradient_tensor(device, params, logits_rv, n, v);
             let dw = grads.get_mut(head);
             device.timed("head weight gradient", || linear::weight_gradient(device, &gradient, &chunk, dw));
@@ -63,6 +70,73 @@ pub(super) fn run(
     sums
 }
 
+/// The backward products on tiles, from rows of gradients that were rounded where they lie.
+#[cfg(target_arch = "x86_64")]
+fn backward_in_place(
+    params: &Params,
+    head: ParamId,
+    (start, n, v): (usize, usize, usize),
+    gradient_rv: &mut [f32],
+    chunk: &Tensor,
+    dw: &mut [f32],
+    d_hidden: &mut Tensor,
+) {
+    let device = params.device();
+    let d = params.get(head).shape()[1];
+    let rows = as_rounded(gradient_rv);
+    device.timed("head weight gradient", || linear::weight_gradient_rows(device, (n, v), rows, 2 * v, chunk, dw));
+    device.timed("head input gradient", || {
+        let Some(out) = d_hidden.slice_mut::<half::bf16>() else {
+            unreachable!("the hidden gradient is not shared before the pass")
+        };
+        let lhs = Lhs::Rows { data: rows, stride: 2 * v };
+        matmul(device, (n, d, v), lhs, params.backward_rhs(head), Out::Bf16(&mut out[start * d..(start + n) * d]));
+    });
+}
+
+/// Memory of f32 rows whose halves were rounded in place, as bf16: rows are twice as long, and half used.
+#[cfg(target_arch = "x86_64")]
+fn as_rounded(rows: &mut [f32]) -> &[half::bf16] {
+    let (pointer, len) = (rows.as_ptr().cast::<half::bf16>(), 2 * rows.len());
+    // SAFETY: the same memory, exclusively borrowed for as long; any bits are numbers of either type.
+    unsafe { std::slice::from_raw_parts(pointer, len) }
+}
+
+/// Rounds a row to bf16, into the first half of its own memory.
+#[cfg(target_arch = "x86_64")]
+struct RoundInPlace<'a> {
+    row: &'a mut [f32],
+}
+#[cfg(target_arch = "x86_64")]
+impl crate::simd::SimdTask for RoundInPlace<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        const LANES: usize = 32;
+        let (from, n) = (self.row.as_ptr(), self.row.len());
+        let to = self.row.as_mut_ptr().cast::<half::bf16>();
+        let mut at = 0;
+        while at < n {
+            let width = LANES.min(n - at);
+            let mut rounded = [half::bf16::ZERO; LANES];
+            // SAFETY: both ranges lie in the row. A group is read whole before it is written, and what is written
+            // ends at byte `2 (at + width)`, which is not beyond the first byte of the next group, `4 (at + width)`.
+            unsafe {
+                for i in 0..width {
+                    rounded[i] = crate::Element::from_f32(*from.add(at + i));
+                }
+                std::ptr::copy_nonoverlapping(rounded.as_ptr(), to.add(at), width);
+            }
+            at += width;
+        }
+    }
+}
+
+/// Whether gradients are rounded where their logits were: on tiles, whose products read rows at any distance.
+fn rounds_in_place(device: &Device, hidden: &Tensor) -> bool {
+    cfg!(target_arch = "x86_64") && device.isa() == crate::Isa::Amx && hidden.dtype() == DType::Bf16
+}
+
 /// Runs the objective on each row of a chunk; returns the terms of each row.
 fn evaluate(
     device: &Device,
@@ -71,10 +145,18 @@ fn evaluate(
     v: usize,
     logits_rv: &mut [f32],
     teacher_rv: Option<&mut [f32]>,
-    gradient: bool,
+    (gradient, in_place): (bool, bool),
 ) -> Vec<f64> {
     let math = RowMath::new(device.isa());
     let n_terms = objective.n_terms();
+    let round = |row: &mut [f32]| {
+        #[cfg(target_arch = "x86_64")]
+        if in_place {
+            device.isa().run(RoundInPlace { row });
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (row, in_place);
+    };
     let mut terms = vec![0.0; logits_rv.len() / v * n_terms];
     match teacher_rv {
         Some(teacher_rv) => {
@@ -83,10 +165,12 @@ fn evaluate(
                 // Each row's lock is taken once, by the task of that row.
                 let mut teacher = rows[r].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 objective.row(math, start + r, logits, Some(&mut teacher[..]), gradient, terms);
+                round(logits);
             });
         }
         None => device.for_each_block2((logits_rv, v), (&mut terms[..], n_terms), |r, logits, terms| {
             objective.row(math, start + r, logits, None, gradient, terms);
+            round(logits);
         }),
     }
     terms
