@@ -33,7 +33,7 @@ pub struct TeacherInput<'a> {
 }
 
 /// A source of targets.
-pub trait Teacher {
+pub trait Teacher: Send {
     /// Targets for every row of a batch.
     ///
     /// # Errors

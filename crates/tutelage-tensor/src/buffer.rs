@@ -3,7 +3,7 @@
 //! Fresh pages cost more than the arithmetic on them, so a dropped [`Buffer`] goes back to its pool and
 //! the next request of about its size takes it. Contents of a taken buffer are unspecified but initialised.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -15,6 +15,8 @@ use crate::Element;
 /// One cache line, and the width of a 512-bit register.
 const ALIGNMENT: usize = 64;
 const SMALLEST_CLASS: usize = 4096;
+/// Blocks of this size and more begin on such a border and are asked for in pages of it.
+const HUGE_PAGE: usize = 2 << 20;
 
 /// Bytes a pool has taken from the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +62,13 @@ impl BufferPool {
         }
         let layout = layout_of(class);
         // SAFETY: the layout has a non-zero size (the smallest class is 4096 bytes).
-        let pointer = unsafe { alloc_zeroed(layout) };
+        let pointer = unsafe { if class >= HUGE_PAGE { alloc(layout) } else { alloc_zeroed(layout) } };
         let Some(pointer) = NonNull::new(pointer) else { handle_alloc_error(layout) };
+        if class >= HUGE_PAGE {
+            ask_for_huge_pages(pointer, class);
+            // SAFETY: the block has `class` bytes and is nobody else's yet.
+            unsafe { pointer.as_ptr().write_bytes(0, class) };
+        }
         let mut state = self.state();
         state.reserved += class;
         state.fresh_buffers += 1;
@@ -85,8 +92,19 @@ impl Drop for BufferPool {
     }
 }
 
+/// Products walk through large blocks in rows that are pages apart, so fewer, larger pages are worth asking for.
+#[cfg(target_os = "linux")]
+fn ask_for_huge_pages(pointer: NonNull<u8>, len: usize) {
+    // SAFETY: advice about memory that is ours; what it does not suit is ignored by the system.
+    unsafe { libc::madvise(pointer.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_huge_pages(_: NonNull<u8>, _: usize) {}
+
 fn layout_of(class: usize) -> Layout {
-    match Layout::from_size_align(class, ALIGNMENT) {
+    let alignment = if class >= HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
+    match Layout::from_size_align(class, alignment) {
         Ok(layout) => layout,
         Err(_) => panic!("a buffer of {class} bytes exceeds the address space"),
     }

@@ -78,6 +78,11 @@ impl Device {
         buffer
     }
 
+    /// Runs `work` on one of the threads: operations inside begin without waking one first.
+    pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.inner.threads.install(work)
+    }
+
     /// Runs `task(0) .. task(n - 1)`, in any order, on all threads.
     pub fn for_each(&self, n: usize, task: impl Fn(usize) + Sync + Send) {
         match n {
