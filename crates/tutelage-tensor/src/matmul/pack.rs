@@ -8,10 +8,15 @@ use half::bf16;
 
 #[cfg(target_arch = "x86_64")]
 use super::pack_avx512;
+use crate::device::DisjointOut;
 use crate::{Buffer, Device, Element};
 
 /// Columns of a panel.
 pub(super) const PANEL: usize = 16;
+/// Panels that a packing task handles side by side: 128 columns.
+const GROUP: usize = 8;
+/// Rows that a packing task handles.
+const GROUP_ROWS: usize = 256;
 /// `k` is padded to a multiple of this.
 pub(super) const K_STEP: usize = 32;
 
@@ -49,22 +54,41 @@ impl PackedRhs {
     /// Packs `values`, stored row-major as `[k, n]`: the product computes `lhs values`.
     pub fn from_rows_kn<S: Element>(device: &Device, n: usize, k: usize, values: &[S]) -> Self {
         assert_eq!(values.len(), n * k, "packing [{k}, {n}]");
-        let whole_k = if device.isa().has_bf16_products() { k - k % K_STEP } else { 0 };
-        Self::pack(device, n, k, |panel, first, width| {
-            let source = &values[first..];
-            let done = if width == PANEL { whole_k } else { 0 };
-            #[cfg(target_arch = "x86_64")]
-            for p in (0..done).step_by(K_STEP) {
-                let out = panel[p * PANEL..][..K_STEP * PANEL].as_mut_ptr();
-                // SAFETY: the instruction set was checked; 32 rows of 16 elements, `n` apart, begin at row `p`.
-                unsafe { pack_avx512::interleaved_tile(source[p * n..].as_ptr(), n, out) };
-            }
-            for p in done..k {
-                for j in 0..width {
-                    panel[(p / 2 * PANEL + j) * 2 + p % 2] = Element::from_f32(source[p * n + j].to_f32());
+        let k_padded = k.next_multiple_of(K_STEP);
+        let mut panels = device.buffer::<bf16>(n.next_multiple_of(PANEL) * k_padded);
+        let fast = device.isa().has_bf16_products();
+        let out = DisjointOut::new(&mut panels);
+        // A task reads whole cache lines: a few panels side by side, some hundred rows of each.
+        let (groups, n_panels) = (n.div_ceil(PANEL * GROUP), n.div_ceil(PANEL));
+        device.for_each(groups * k_padded.div_ceil(GROUP_ROWS), |index| {
+            let (group, rows) = (index % groups * GROUP, index / groups * GROUP_ROWS);
+            for p in (rows..(rows + GROUP_ROWS).min(k_padded)).step_by(K_STEP) {
+                for panel in group..(group + GROUP).min(n_panels) {
+                    // SAFETY: no other task has this panel and these rows.
+                    let tile = unsafe { out.slice(panel * PANEL * k_padded + p * PANEL, K_STEP * PANEL) };
+                    let (first, width) = (panel * PANEL, PANEL.min(n - panel * PANEL));
+                    if fast && width == PANEL && p + K_STEP <= k {
+                        let source = &values[p * n + first..][..(K_STEP - 1) * n + PANEL];
+                        // SAFETY: the instruction set was checked; 32 rows of 16 elements, `n` apart, were sliced.
+                        #[cfg(target_arch = "x86_64")]
+                        unsafe {
+                            pack_avx512::interleaved_tile(source.as_ptr(), n, tile.as_mut_ptr());
+                        }
+                        #[cfg(not(target_arch = "x86_64"))]
+                        let _ = source;
+                        continue;
+                    }
+                    tile.fill(bf16::ZERO);
+                    for r in p..(p + K_STEP).min(k) {
+                        for j in 0..width {
+                            let value = values[r * n + first + j].to_f32();
+                            tile[((r - p) / 2 * PANEL + j) * 2 + r % 2] = Element::from_f32(value);
+                        }
+                    }
                 }
             }
-        })
+        });
+        Self { n, k, k_padded, panels }
     }
 
     fn pack(device: &Device, n: usize, k: usize, fill: impl Fn(&mut [bf16], usize, usize) + Sync + Send) -> Self {
@@ -115,20 +139,23 @@ pub(super) fn pack_columns(
     (first, width): (usize, usize),
 ) {
     let k_padded = k.next_multiple_of(K_STEP);
-    for (i, block) in tiles.chunks_exact_mut(PANEL * k_padded).enumerate() {
-        let columns = PANEL.min(width.saturating_sub(i * PANEL));
-        let first = first + i * PANEL;
-        let whole = if columns == PANEL { k - k % K_STEP } else { 0 };
-        block[whole * PANEL..].fill(bf16::ZERO);
-        for p in (0..whole).step_by(K_STEP) {
-            let source = &values[p * stride + first..][..(K_STEP - 1) * stride + PANEL];
-            let out = block[p * PANEL..][..K_STEP * PANEL].as_mut_ptr();
-            // SAFETY: called for AMX devices alone; 32 rows of 16 elements, `stride` apart, were just sliced.
-            unsafe { pack_avx512::left_tile(source.as_ptr(), stride, out) };
-        }
-        for p in whole..k {
-            for c in 0..columns {
-                block[p / K_STEP * K_STEP * PANEL + c * K_STEP + p % K_STEP] = values[p * stride + first + c];
+    // All blocks of some rows before the next rows, so that cache lines are read whole.
+    for p in (0..k_padded).step_by(K_STEP) {
+        for (i, block) in tiles.chunks_exact_mut(PANEL * k_padded).enumerate() {
+            let columns = PANEL.min(width.saturating_sub(i * PANEL));
+            let first = first + i * PANEL;
+            let tile = &mut block[p * PANEL..][..K_STEP * PANEL];
+            if columns == PANEL && p + K_STEP <= k {
+                let source = &values[p * stride + first..][..(K_STEP - 1) * stride + PANEL];
+                // SAFETY: called for AMX devices alone; 32 rows of 16 elements, `stride` apart, were just sliced.
+                unsafe { pack_avx512::left_tile(source.as_ptr(), stride, tile.as_mut_ptr()) };
+                continue;
+            }
+            tile.fill(bf16::ZERO);
+            for r in p..(p + K_STEP).min(k) {
+                for c in 0..columns {
+                    tile[c * K_STEP + r - p] = values[r * stride + first + c];
+                }
             }
         }
     }
