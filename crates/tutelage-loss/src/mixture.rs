@@ -4,9 +4,9 @@
 //! square of the teacher's temperature (1503.02531, section 2); both are off by default, as in the paper.
 
 use tutelage_tensor::kernels::linear_loss::LogitObjective;
-use tutelage_tensor::simd::RowMath;
+use tutelage_tensor::simd::{RowMath, SoftmaxPair};
 
-use crate::divergence::{StudentRow, TargetRow};
+use crate::divergence::{StudentRow, TargetRow, forward_kl, nll};
 use crate::sparse::{frequencies, tempered};
 use crate::{Divergence, SparseTargets, Targets, cross_entropy};
 
@@ -135,6 +135,41 @@ impl<'a> Mixture<'a> {
         [(1.0 - f64::from(alpha)) * lm + self.kd_weight() * kd, lm, kd]
     }
 
+    /// [`Self::taught_row`] for a live teacher and a divergence whose gradient is `q - t`, in few passes; the
+    /// student's temperature must be 1 where the text has a share, so that both shares have one softmax.
+    fn live_row(
+        &self,
+        math: RowMath,
+        label: usize,
+        logits_v: &mut [f32],
+        teacher_v: &[f32],
+        gradient: bool,
+    ) -> [f64; 3] {
+        let (heat, teacher_heat) = (1.0 / self.student_temperature, 1.0 / self.teacher_temperature);
+        let label_logit = logits_v[label];
+        let text = (1.0 - self.alpha) * self.scale;
+        let kd = self.kd_weight() as f32 * heat * self.scale;
+        let pair = SoftmaxPair { scale_a: heat, scale_b: teacher_heat, weight_a: kd + text, weight_b: kd };
+        let lse = if heat == 1.0 { None } else { Some(math.log_sum_exp(logits_v, 1.0)) };
+        let sums = math.softmax_difference(logits_v, teacher_v, pair, gradient);
+        if gradient {
+            logits_v[label] -= text;
+        }
+        let neg_entropy = f64::from(teacher_heat * sums.b_dot_b) - f64::from(sums.lse_b);
+        let cross = f64::from(heat * sums.b_dot_a) - f64::from(sums.lse_a);
+        let lm = cross_entropy::value(lse.unwrap_or(sums.lse_a), label_logit);
+        let kd = match self.divergence {
+            Divergence::Nll => nll::value(cross),
+            _ => forward_kl::value(cross, neg_entropy),
+        };
+        [(1.0 - f64::from(self.alpha)) * lm + self.kd_weight() * kd, lm, kd]
+    }
+
+    /// Whether [`Self::live_row`] is this objective.
+    fn has_one_softmax(&self) -> bool {
+        self.divergence != Divergence::Mse && (self.student_temperature == 1.0 || self.alpha == 1.0)
+    }
+
     /// The live teacher's distribution, in place, and `sum t log t`.
     fn soft_target<'t>(&self, math: RowMath, teacher_v: &'t mut [f32]) -> (TargetRow<'t>, f64) {
         let heat = 1.0 / self.teacher_temperature;
@@ -165,6 +200,9 @@ impl LogitObjective for Mixture<'_> {
             return;
         };
         let values = match (teacher_logits_v, self.sparse) {
+            (Some(teacher_v), _) if self.has_one_softmax() => {
+                self.live_row(math, label, logits_v, teacher_v, gradient)
+            }
             (Some(teacher_v), _) => {
                 let target = self.soft_target(math, teacher_v);
                 self.taught_row(math, label, logits_v, target, gradient)

@@ -13,4 +13,4 @@ pub(crate) use block_product::{BlockProduct, Strided};
 pub(crate) use exp::exp;
 pub use isa::{Isa, IsaUnavailable};
 pub(crate) use isa::{SimdTask, multiply_add};
-pub use rows::RowMath;
+pub use rows::{PairSums, RowMath, SoftmaxPair};
