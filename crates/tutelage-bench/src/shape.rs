@@ -54,8 +54,8 @@ impl Shape {
             return Ok(Self::of(name, sizes));
         }
         let numbers: Option<Vec<usize>> = text.split(',').map(|n| n.trim().parse().ok()).collect();
-        match numbers.as_deref().and_then(|n| n.as_array()) {
-            Some(sizes) if sizes.iter().all(|&n| n > 0) => Ok(Self::of(text, sizes)),
+        match numbers.and_then(|n| <[usize; 8]>::try_from(n).ok()) {
+            Some(sizes) if sizes.iter().all(|&n| n > 0) => Ok(Self::of(text, &sizes)),
             _ => Err(BenchError::Request(format!(
                 "unknown shape '{text}'; one of {}, or D_MODEL,N_LAYERS,N_HEADS,N_KV_HEADS,D_FF,VOCAB_SIZE,\
                  BATCH_SIZE,SEQ_LEN",

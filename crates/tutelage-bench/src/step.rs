@@ -186,7 +186,7 @@ fn teacher(
     Ok(match request.teacher {
         TeacherKind::None => None,
         TeacherKind::Live => {
-            let model = Decoder::random(shape.teacher_config(), device, Precision::Bf16, 2)?;
+            let model = Decoder::random_frozen(shape.teacher_config(), device, Precision::Bf16, 2)?;
             Some(Box::new(LiveTeacher::new(model)))
         }
         TeacherKind::Cached => {

@@ -49,7 +49,7 @@ impl Generator {
     /// # Errors
     /// When a file is missing or damaged.
     pub fn open(folder: &Path, device: &Device, precision: Precision) -> Result<Self, GenerateError> {
-        let model = Decoder::load(folder, device, precision)?;
+        let model = Decoder::load_frozen(folder, device, precision)?;
         let path = folder.join("tokenizer.json");
         let tokenizer = Tokenizer::from_json(&read_bytes(&path)?).map_err(|error| match error {
             TokenError::Format(found) => TokenError::Format(format!("{}: {found}", path.display())),

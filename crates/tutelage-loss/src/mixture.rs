@@ -200,9 +200,7 @@ impl LogitObjective for Mixture<'_> {
             return;
         };
         let values = match (teacher_logits_v, self.sparse) {
-            (Some(teacher_v), _) if self.has_one_softmax() => {
-                self.live_row(math, label, logits_v, teacher_v, gradient)
-            }
+            (Some(teacher_v), _) if self.has_one_softmax() => self.live_row(math, label, logits_v, teacher_v, gradient),
             (Some(teacher_v), _) => {
                 let target = self.soft_target(math, teacher_v);
                 self.taught_row(math, label, logits_v, target, gradient)

@@ -8,7 +8,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use tutelage_run::{FileError, Hash, MappedFile, hash_bytes, read_json, write_atomic, write_json};
-use tutelage_tensor::{Device, Precision};
+use tutelage_tensor::{Device, Params, Precision};
 
 use crate::{Decoder, DecoderConfig, ModelError};
 
@@ -106,12 +106,22 @@ impl Decoder {
     /// # Errors
     /// When a file is missing or damaged, or weights do not fit the configuration.
     pub fn load(folder: &Path, device: &Device, precision: Precision) -> Result<Self, ModelError> {
+        Self::load_into(folder, Params::new(device, precision))
+    }
+
+    /// The same for inference alone, see [`Params::frozen`].
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_frozen(folder: &Path, device: &Device, precision: Precision) -> Result<Self, ModelError> {
+        Self::load_into(folder, Params::frozen(device, precision))
+    }
+
+    fn load_into(folder: &Path, params: Params) -> Result<Self, ModelError> {
         let config = DecoderConfig::from_json(&read_json(&folder.join("config.json"))?)?;
         let manifest = folder.join("tutelage.json");
         let manifest: Option<ModelManifest> = manifest.exists().then(|| read_json(&manifest)).transpose()?;
         let expected = manifest.as_ref().map(|m| &m.weights);
-        read_tensors(&folder.join("model.safetensors"), expected, |array| {
-            Self::from_values(config, device, precision, array)
-        })
+        read_tensors(&folder.join("model.safetensors"), expected, |array| Self::from_values(config, params, array))
     }
 }

@@ -46,15 +46,13 @@ impl SimdTask for MultiplyAdd {
     #[inline(always)]
     fn run<const FMA: bool>(self) -> f32 {
         let (a, b) = (std::hint::black_box(0.999f32), std::hint::black_box(1e-3f32));
-        let mut sums = [[1.0f32; LANES]; CHAINS];
+        let mut sums = [1.0f32; LANES * CHAINS];
         for _ in 0..self.rounds {
-            for sum in &mut sums {
-                for x in sum {
-                    *x = multiply_add::<FMA>(*x, a, b);
-                }
+            for i in 0..LANES * CHAINS {
+                sums[i] = multiply_add::<FMA>(sums[i], a, b);
             }
         }
-        sums.iter().flatten().sum()
+        sums.iter().sum()
     }
 }
 

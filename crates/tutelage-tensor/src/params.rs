@@ -23,6 +23,9 @@ impl ParamId {
 pub struct Param {
     name: String,
     shape: Vec<usize>,
+    /// Number of weights.
+    len: usize,
+    /// Empty where the parameters are frozen and the weight is packed.
     master: Buffer<f32>,
     /// For `x W^T`.
     forward: OnceLock<WeightCopy>,
@@ -49,8 +52,17 @@ impl Param {
     }
 
     /// The f32 master values.
+    ///
+    /// # Panics
+    /// When the parameters are frozen and this is a matrix that is multiplied.
     pub fn values(&self) -> &[f32] {
+        assert_eq!(self.master.len(), self.len, "parameter '{}' is frozen: its f32 values are not kept", self.name);
         &self.master
+    }
+
+    /// Number of weights.
+    pub fn n_weights(&self) -> usize {
+        self.len
     }
 
     /// Whether this is a matrix, and so multiplied, decayed and packed.
@@ -71,13 +83,32 @@ impl Param {
 pub struct Params {
     device: Device,
     precision: Precision,
+    frozen: bool,
     entries: Vec<Param>,
 }
 
 impl Params {
     /// No parameters yet.
     pub fn new(device: &Device, precision: Precision) -> Self {
-        Self { device: device.clone(), precision, entries: Vec::new() }
+        Self { device: device.clone(), precision, frozen: false, entries: Vec::new() }
+    }
+
+    /// The same for a model that will not learn: of matrices that are multiplied, only what a forward product
+    /// reads is kept, where that is not the f32 values themselves. The same bits at less than half the memory.
+    pub fn frozen(device: &Device, precision: Precision) -> Self {
+        let packs = precision == Precision::Bf16 && device.isa().has_bf16_products();
+        Self { frozen: packs, ..Self::new(device, precision) }
+    }
+
+    /// Adds a matrix whose rows are looked up, not multiplied: its f32 values are always kept.
+    ///
+    /// # Panics
+    /// When `values` does not fill `shape`.
+    pub fn push_table(&mut self, name: impl Into<String>, shape: [usize; 2], values: &[f32]) -> ParamId {
+        let frozen = std::mem::replace(&mut self.frozen, false);
+        let id = self.push(name, shape, values);
+        self.frozen = frozen;
+        id
     }
 
     /// Adds a parameter.
@@ -87,9 +118,18 @@ impl Params {
     pub fn push(&mut self, name: impl Into<String>, shape: impl Into<Vec<usize>>, values: &[f32]) -> ParamId {
         let (name, shape) = (name.into(), shape.into());
         assert_eq!(shape.iter().product::<usize>(), values.len(), "parameter '{name}' of shape {shape:?}");
-        let mut master = self.device.buffer(values.len());
-        master.copy_from_slice(values);
-        self.entries.push(Param { name, shape, master, forward: OnceLock::new(), backward: OnceLock::new() });
+        let (len, forward) = (values.len(), OnceLock::new());
+        let kept = match shape[..] {
+            [n, k] if self.frozen => {
+                let packed = PackedRhs::from_rows_nk(&self.device, n, k, values);
+                let _ = forward.set(WeightCopy::Packed(packed));
+                &[]
+            }
+            _ => values,
+        };
+        let mut master = self.device.buffer(kept.len());
+        master.copy_from_slice(kept);
+        self.entries.push(Param { name, shape, len, master, forward, backward: OnceLock::new() });
         ParamId(self.entries.len() - 1)
     }
 
@@ -115,12 +155,13 @@ impl Params {
 
     /// Number of weights in all.
     pub fn n_weights(&self) -> usize {
-        self.entries.iter().map(|p| p.master.len()).sum()
+        self.entries.iter().map(|p| p.len).sum()
     }
 
     /// The master values for writing; copies made from them are forgotten.
     pub fn values_mut(&mut self, id: ParamId) -> &mut [f32] {
         let param = &mut self.entries[id.0];
+        assert_eq!(param.master.len(), param.len, "parameter '{}' is frozen", param.name);
         param.forward.take();
         param.backward.take();
         &mut param.master
@@ -137,7 +178,7 @@ impl Params {
     pub(crate) fn backward_rhs(&self, id: ParamId) -> Rhs<'_> {
         let param = self.get(id);
         let (n, k) = param.dims2();
-        self.rhs(param, &param.backward, (k, 1), || PackedRhs::from_rows_kn(&self.device, k, n, &param.master[..]))
+        self.rhs(param, &param.backward, (k, 1), || PackedRhs::from_rows_kn(&self.device, k, n, param.values()))
     }
 
     fn rhs<'a>(
@@ -178,7 +219,7 @@ pub struct Grads {
 impl Grads {
     /// Zeros for every parameter.
     pub fn zeros(params: &Params) -> Self {
-        Self { entries: params.entries.iter().map(|p| params.device.zeros(p.master.len())).collect() }
+        Self { entries: params.entries.iter().map(|p| params.device.zeros(p.len)).collect() }
     }
 
     /// Sets all to zero.

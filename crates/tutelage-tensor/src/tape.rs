@@ -53,6 +53,11 @@ impl Backward<'_, '_> {
         self.params.device()
     }
 
+    /// The gradient of `var` so far, to be added to in place and given back.
+    pub(crate) fn take(&mut self, var: Option<usize>) -> Option<Tensor> {
+        self.of_nodes[var?].take()
+    }
+
     /// Adds `grad` to the gradient of `var`.
     pub(crate) fn add(&mut self, var: Option<usize>, grad: Tensor) {
         let Some(node) = var else { return };

@@ -46,9 +46,9 @@ impl DecoderConfig {
         (4 + 4 + 8 + 2 + 2) * self.n_weights()
     }
 
-    /// Bytes of weights for inference, with one bf16 copy.
+    /// Bytes of weights for inference: the embedding in f32, what is multiplied in bf16.
     pub fn inference_bytes(&self) -> u64 {
-        (4 + 2) * self.n_weights()
+        2 * self.n_weights() + 2 * (self.vocab_size * self.d_model) as u64
     }
 }
 

@@ -18,8 +18,24 @@ impl Decoder {
     /// # Errors
     /// When the sizes make no model.
     pub fn random(config: DecoderConfig, device: &Device, precision: Precision, seed: u64) -> Result<Self, ModelError> {
+        Self::random_in(config, Params::new(device, precision), seed)
+    }
+
+    /// The same weights, kept for inference alone, see [`Params::frozen`].
+    ///
+    /// # Errors
+    /// When the sizes make no model.
+    pub fn random_frozen(
+        config: DecoderConfig,
+        device: &Device,
+        precision: Precision,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
+        Self::random_in(config, Params::frozen(device, precision), seed)
+    }
+
+    fn random_in(config: DecoderConfig, mut params: Params, seed: u64) -> Result<Self, ModelError> {
         config.validate()?;
-        let mut params = Params::new(device, precision);
         let residual_std = config.init_std / (2.0 * config.n_layers as f64).sqrt();
         let weights = Weights::create(&config, &mut params, |name, shape, role| {
             let n = shape.iter().product();
@@ -35,14 +51,12 @@ impl Decoder {
         Ok(Self::assemble(config, params, weights))
     }
 
-    /// A model whose weights `values(name, shape)` supplies.
+    /// A model whose weights `values(name, shape)` supplies, into empty parameters.
     pub(crate) fn from_values<E>(
         config: DecoderConfig,
-        device: &Device,
-        precision: Precision,
+        mut params: Params,
         mut values: impl FnMut(&str, &[usize]) -> Result<Vec<f32>, E>,
     ) -> Result<Self, E> {
-        let mut params = Params::new(device, precision);
         let weights = Weights::create(&config, &mut params, |name, shape, _| values(name, shape))?;
         Ok(Self::assemble(config, params, weights))
     }

@@ -46,7 +46,10 @@ impl Weights {
         let c = config;
         let mut push = |name: String, shape: Vec<usize>, role| {
             let values = values(&name, &shape, role)?;
-            Ok(params.push(name, shape, &values))
+            Ok(match (role, &shape[..]) {
+                (Role::Embedding, &[rows, columns]) => params.push_table(name, [rows, columns], &values),
+                _ => params.push(name, shape, &values),
+            })
         };
         let qkv = (c.n_heads + 2 * c.n_kv_heads) * c.d_head();
         let embeddings = push("model.tok_embeddings.weight".into(), vec![c.vocab_size, c.d_model], Role::Embedding)?;

@@ -98,3 +98,22 @@ fn damage_is_refused() {
     remove_folder(&folder).unwrap();
     assert!(load(&folder).unwrap_err().contains("cannot read"));
 }
+
+#[test]
+fn a_frozen_model_computes_the_same_bits() {
+    let (model, folder) = saved("frozen");
+    let device = Device::cpu(2, Isa::detect()).unwrap();
+    let ids = [3, 7, 1, 29];
+    let logits = |model: &Decoder| {
+        let mut cache = model.new_cache(8);
+        let hidden = model.continue_hidden(&ids, &mut cache);
+        model.logits(hidden).to_vec()
+    };
+    for precision in [Precision::F32, Precision::Bf16] {
+        let whole = Decoder::load(&folder, &device, precision).unwrap();
+        let frozen = Decoder::load_frozen(&folder, &device, precision).unwrap();
+        assert_eq!(frozen.params().n_weights(), model.params().n_weights());
+        assert_eq!(logits(&frozen), logits(&whole));
+    }
+    remove_folder(&folder).unwrap();
+}

@@ -61,7 +61,7 @@ impl Session<'_> {
         let header = header(plan, &packed.train, &teacher, &sequences);
         let fingerprint = self.fingerprint(&stage, &[&format!("{header:?} {:?}", self.plan.precision)]);
         let flow = self.stage(&stage, &folder, fingerprint, |session, folder| {
-            let model = session.load_model(&plan.teacher)?;
+            let model = session.load_teacher(&plan.teacher)?;
             let total = (sequences.len() * packed.train.seq_len()) as u64;
             session.started(&stage, &format!("{} of {}", plan.kept, plan.teacher), Some(total));
             let written = session.write_cache(folder, &header, &model, &packed.train, &sequences)?;

@@ -82,10 +82,15 @@ impl Session<'_> {
         Ok(Decoder::load(&self.stage_folder(name).join("model"), &self.device, self.plan.precision)?)
     }
 
+    /// The same for a teacher, which is only asked.
+    pub(super) fn load_teacher(&self, name: &str) -> Result<Decoder, RecipeError> {
+        Ok(Decoder::load_frozen(&self.stage_folder(name).join("model"), &self.device, self.plan.precision)?)
+    }
+
     fn open_teacher(&self, plan: &TrainPlan, set: &PackedSet) -> Result<Option<Box<dyn Teacher>>, RecipeError> {
         Ok(match &plan.teacher {
             None => None,
-            Some(TeacherSource::Live { run, .. }) => Some(Box::new(LiveTeacher::new(self.load_model(run)?))),
+            Some(TeacherSource::Live { run, .. }) => Some(Box::new(LiveTeacher::new(self.load_teacher(run)?))),
             Some(TeacherSource::Cache { cache, run }) => {
                 let weights = &self.record(&format!("train/{run}"))?.output;
                 let cache_plan = find(self.plan, cache)?;

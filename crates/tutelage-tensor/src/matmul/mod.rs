@@ -23,8 +23,8 @@ mod tiled;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::{SmallProduct, Tiles, ready as amx_ready};
 pub(crate) use convert::{rounded, transposed};
+pub use pack::PackedRhs;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use pack_avx512::{interleaved_tile, left_tile, transposed_tile};
-pub use pack::PackedRhs;
 pub use product::{Lhs, Out, Rhs, matmul};
 pub(crate) use spin::spin;

@@ -45,8 +45,8 @@ pub(super) fn run(
         let teacher_rv = teacher_logits.as_mut().map(|buffer| &mut buffer[..n * v]);
         let gradient = backward.is_some();
         let in_place = gradient && rounds_in_place(device, &chunk);
-        let terms =
-            device.timed("objective", || evaluate(device, objective, start, v, logits_rv, teacher_rv, (gradient, in_place)));
+        let terms = device
+            .timed("objective", || evaluate(device, objective, start, v, logits_rv, teacher_rv, (gradient, in_place)));
         for row in terms.chunks_exact(n_terms.max(1)) {
             for (sum, term) in sums.iter_mut().zip(row) {
                 *sum += term;

@@ -33,12 +33,12 @@ impl<T: Element> SimdTask for Normalise<'_, T> {
     }
 }
 
-/// Writes `dx[t, d]`, adds to `dw[d]`.
+/// Writes `dx[t, d]`, or adds to it; adds to `dw[d]`.
 pub(super) fn backward<T: Element>(
     device: &Device,
     (x, w, inv_rms): (&[f32], &[f32], &[f32]),
     grad: &[T],
-    dx: &mut [f32],
+    (dx, add): (&mut [f32], bool),
     dw: &mut [f32],
 ) {
     let d = w.len();
@@ -48,7 +48,7 @@ pub(super) fn backward<T: Element>(
         let start = index * ROW_BLOCK;
         for (r, dx) in dx.chunks_exact_mut(d).enumerate() {
             let at = (start + r) * d;
-            let task = Row { x: &x[at..][..d], w, grad: &grad[at..][..d], inv: inv_rms[start + r], dx, dw };
+            let task = Row { x: &x[at..][..d], w, grad: &grad[at..][..d], inv: inv_rms[start + r], dx, add, dw };
             device.isa().run(task);
         }
     });
@@ -65,6 +65,7 @@ struct Row<'a, T> {
     grad: &'a [T],
     inv: f32,
     dx: &'a mut [f32],
+    add: bool,
     dw: &'a mut [f32],
 }
 impl<T: Element> SimdTask for Row<'_, T> {
@@ -88,7 +89,8 @@ impl<T: Element> SimdTask for Row<'_, T> {
         let inputs = self.x.iter().zip(self.w).zip(self.grad);
         for (((&x, &w), grad), (dx, dw)) in inputs.zip(self.dx.iter_mut().zip(self.dw)) {
             let grad = grad.to_f32();
-            *dx = self.inv * grad * w - x * pull;
+            let before = if self.add { *dx } else { 0.0 };
+            *dx = before + (self.inv * grad * w - x * pull);
             *dw += grad * x * self.inv;
         }
     }

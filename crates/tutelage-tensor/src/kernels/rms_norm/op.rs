@@ -16,14 +16,23 @@ impl<'p> Node<'p> for RmsNorm {
     fn backward(self: Box<Self>, grad: Tensor, cx: &mut Backward<'_, 'p>) {
         let params = cx.params;
         let w = params.get(self.weight).values();
-        let mut dx = cx.device().buffer(self.x.slice::<f32>().len());
+        // The residual stream's gradient came first: it is added to while the row is at hand.
+        let mut so_far = cx.take(self.node);
+        let n = self.x.slice::<f32>().len();
+        let mut fresh = None;
+        let (dx, add) = match so_far.as_mut().and_then(Tensor::slice_mut::<f32>) {
+            Some(dx) => (dx, true),
+            None => (&mut fresh.insert(cx.device().buffer::<f32>(n))[..], false),
+        };
         let dw = cx.grads.get_mut(self.weight);
         let saved = (self.x.slice(), w, &self.inv_rms[..]);
         let device = params.device();
         device.timed("norm backward", || {
-            by_dtype!(grad.dtype(), T => cpu::backward(device, saved, grad.slice::<T>(), &mut dx, dw));
+            by_dtype!(grad.dtype(), T => cpu::backward(device, saved, grad.slice::<T>(), (dx, add), dw));
         });
-        cx.add(self.node, Tensor::new(self.x.shape(), dx));
+        for part in [so_far, fresh.map(|dx| Tensor::new(self.x.shape(), dx))].into_iter().flatten() {
+            cx.add(self.node, part);
+        }
     }
 }
 

@@ -197,7 +197,8 @@ impl Head<'_> {
             }
         }
         for key in (0..width).step_by(32) {
-            let pairs = [(&work.p_rounded, self.dout_c, &mut work.dv), (&work.ds_rounded, self.queries_c, &mut work.dk)];
+            let pairs =
+                [(&work.p_rounded, self.dout_c, &mut work.dv), (&work.ds_rounded, self.queries_c, &mut work.dk)];
             for (from, b, c) in pairs {
                 for half in 0..2 {
                     // SAFETY: AMX machines have AVX-512-BF16; 32 rows of KEYS elements exist, `left` has 4 tiles.
