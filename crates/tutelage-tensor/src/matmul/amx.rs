@@ -99,6 +99,8 @@ pub(super) struct Block<'a, L> {
     pub(super) n: usize,
     /// Whether the right operand is too large to lie in the caches already.
     pub(super) prefetch: bool,
+    /// Whether the output is so large that its lines go to memory at once; its rows begin on lines.
+    pub(super) stream: bool,
 }
 
 /// A tile in scratch that waits to be written out.
@@ -164,6 +166,10 @@ unsafe fn tiles<L: Fn(usize) -> LhsTile>(block: &Block<'_, L>) {
     }
     // SAFETY: as above.
     unsafe { pending.write(&scratch, block, MAX_TILE_ROWS) };
+    if block.stream {
+        // Streamed stores are ordered with nothing else; other threads read them after this block.
+        _mm_sfence();
+    }
 }
 
 impl Pending {
@@ -180,6 +186,10 @@ impl Pending {
                 let sums = scratch.0[self.tile].as_ptr().add(self.done * TILE_COLUMNS);
                 let (a, b) = (_mm512_load_ps(sums), _mm512_load_ps(sums.add(PANEL)));
                 match block.target {
+                    Target::F32(out) if block.stream && self.columns == TILE_COLUMNS => {
+                        _mm512_stream_ps(out.add(at), a);
+                        _mm512_stream_ps(out.add(at + PANEL), b);
+                    }
                     Target::F32(out) => {
                         _mm512_mask_storeu_ps(out.add(at), masks[0], a);
                         _mm512_mask_storeu_ps(out.add(at + PANEL), masks[1], b);
@@ -194,6 +204,11 @@ impl Pending {
                     }
                     Target::Bf16(out) => {
                         let rounded: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(b, a));
+                        if block.stream && self.columns == TILE_COLUMNS {
+                            _mm512_stream_si512(out.add(at).cast(), rounded);
+                            self.done += 1;
+                            continue;
+                        }
                         let both = u32::from(masks[0]) | u32::from(masks[1]) << PANEL;
                         _mm512_mask_storeu_epi16(out.add(at).cast(), both, rounded);
                     }

@@ -24,8 +24,18 @@ fn devices() -> Vec<Device> {
     Isa::ALL.into_iter().filter_map(|isa| Device::cpu(2, isa).ok()).collect()
 }
 
-const SHAPES: [(usize, usize, usize); 8] =
-    [(1, 1, 1), (2, 16, 2), (5, 17, 33), (12, 32, 32), (32, 64, 64), (33, 31, 96), (200, 300, 64), (13, 48, 7)];
+/// The last is longer than what is summed at once.
+const SHAPES: [(usize, usize, usize); 9] = [
+    (1, 1, 1),
+    (2, 16, 2),
+    (5, 17, 33),
+    (12, 32, 32),
+    (32, 64, 64),
+    (33, 31, 96),
+    (200, 300, 64),
+    (13, 48, 7),
+    (3, 40, 4200),
+];
 
 #[test]
 fn packed_products_agree_with_naive_loops_in_both_orientations() {
@@ -87,6 +97,21 @@ fn bits_do_not_depend_on_threads() {
             .collect();
         assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{isa}");
     }
+}
+
+#[test]
+fn large_outputs_and_operands_give_the_same_bits() {
+    // 68 MB of output, written past the caches, and a right operand that is fetched ahead.
+    let (m, n, k) = (260, 65_536, 66);
+    let (a, b) = (values(m * k, 7), values(n * k, 8));
+    let device = Device::cpu(2, Isa::detect()).unwrap();
+    let rhs = PackedRhs::from_rows_nk(&device, n, k, &b);
+    let (mut written, mut added) = (device.buffer::<f32>(m * n), device.zeros::<f32>(m * n));
+    matmul(&device, (m, n, k), Lhs::Bf16(&a), Rhs::Packed(&rhs), Out::F32(&mut written));
+    matmul(&device, (m, n, k), Lhs::Bf16(&a), Rhs::Packed(&rhs), Out::AddF32(&mut added));
+    assert!(written[..] == added[..]);
+    let last = naive(1, 32, k, &a[(m - 1) * k..], &b[(n - 32) * k..]);
+    check(&device, (1, 32, k), &written[m * n - 32..], &last, 1e-5);
 }
 
 #[test]

@@ -42,6 +42,18 @@ unsafe impl Send for Target {}
 unsafe impl Sync for Target {}
 
 impl Target {
+    /// Whether an output of `[m, n]` is written past the caches: it is larger than they are, and each row begins on a
+    /// cache line.
+    #[cfg(target_arch = "x86_64")]
+    fn streams(self, m: usize, n: usize) -> bool {
+        let (address, width) = match self {
+            Target::F32(out) => (out as usize, size_of::<f32>()),
+            Target::Bf16(out) => (out as usize, size_of::<bf16>()),
+            Target::AddF32(_) => return false,
+        };
+        m * n * width >= STREAM_BYTES && address.is_multiple_of(64) && (n * width).is_multiple_of(64)
+    }
+
     fn of(out: Out<'_>) -> Self {
         match out {
             Out::F32(out) => Target::F32(out.as_mut_ptr()),
@@ -71,6 +83,10 @@ pub(super) fn matmul_amx(
     }
     matmul_steps(device, m, &lhs, b, Target::of(out), 0..steps);
 }
+
+/// Outputs of this size and more are written past the caches (docs/LOG.md has what smaller ones lose).
+#[cfg(target_arch = "x86_64")]
+const STREAM_BYTES: usize = 64 << 20;
 
 /// Right operands larger than this (8 MB) come from memory.
 #[cfg(target_arch = "x86_64")]
@@ -126,6 +142,7 @@ fn matmul_steps(
     while columns > 64 && row_blocks * n.div_ceil(columns) < 8 * device.n_threads() {
         columns /= 2;
     }
+    let stream = target.streams(m, n);
     device.for_each(row_blocks * n.div_ceil(columns), |index| {
         // Neighbouring blocks share their columns, so that a thread finds the panels in its cache.
         let (row, column) = (index % row_blocks * ROWS, index / row_blocks * columns);
@@ -138,6 +155,7 @@ fn matmul_steps(
             target,
             n,
             prefetch: b.n() * b.k_padded() > PREFETCH_ELEMENTS,
+            stream,
         });
     });
 }
@@ -221,6 +239,7 @@ pub(super) fn columns_amx(device: &Device, m: usize, (a, stride): (&[bf16], usiz
             target,
             n,
             prefetch: false,
+            stream: false,
         });
     });
 }

@@ -54,6 +54,19 @@ fn a_recipe_runs_from_text_to_report() {
 }
 
 #[test]
+fn steps_are_measured_with_every_teacher() {
+    let bench = Bench::new("bench");
+    for teacher in ["none", "live", "cached"] {
+        let shape = ["bench", "step", "--shape", "32,1,2,1,48,60,2,40", "--repeats", "2", "--teacher", teacher];
+        let text = bench.succeed(&[&shape[..], &["--json"]].concat());
+        let step = &serde_json::from_str::<serde_json::Value>(&text).unwrap()["step"];
+        assert!(step["tokens_per_second"].as_f64().unwrap() > 0.0 && step["loss"].as_f64().unwrap() > 0.0, "{text}");
+        let names = step["operations"].as_array().unwrap().iter().map(|op| op["name"].as_str().unwrap());
+        assert!(names.clone().any(|n| n == "attention backward") && names.clone().any(|n| n == "adamw"), "{text}");
+    }
+}
+
+#[test]
 fn overrides_reach_the_run_and_its_resolved_recipe() {
     let bench = Bench::new("set");
     let set = ["--set", "training.all.steps=2", "--set", "runs.live.seeds=[7]", "--set", "precision=f32"];

@@ -97,6 +97,9 @@ fn wrong_commands_are_refused() {
         (&["report", "nothing"], "nothing"),
         (&["generate", "nothing", "--prompt", "a"], "nothing"),
         (&["generate", "nothing", "--prompt", "a", "--temperature", "-1"], "temperature = -1"),
+        (&["bench", "step", "--shape", "huge"], "unknown shape 'huge'; one of s16m"),
+        (&["bench", "step", "--shape", "63,1,2,1,8,50,1,8"], "does not divide d_model"),
+        (&["bench", "step", "--teacher", "dead"], "dead"),
         (&["fly"], "fly"),
     ] {
         let error = bench.refuse(args);
