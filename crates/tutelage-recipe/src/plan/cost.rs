@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tutelage_model::DecoderConfig;
 use tutelage_tensor::Precision;
+use tutelage_tensor::kernels::linear_loss::chunk_bytes;
 
 use super::{CachePlan, Plan, Stage, TeacherSource, TrainPlan};
 
@@ -27,8 +28,6 @@ pub struct PlanRow {
     pub disk_bytes: u64,
 }
 
-/// Memory of one chunk of logits and its gradients.
-const LOSS_CHUNK_BYTES: u64 = 32 << 20;
 /// Memory of the program itself with its tokenizer.
 const PROGRAM_BYTES: u64 = 64 << 20;
 
@@ -92,12 +91,17 @@ impl Plan {
             parameters: cache.teacher_config.n_weights(),
             flops: tokens as f64 * cache.teacher_config.forward_flops(seq_len as usize) as f64,
             memory_bytes: PROGRAM_BYTES
-                + LOSS_CHUNK_BYTES
+                + self.chunk()
                 + cache.teacher_config.inference_bytes()
                 + self.tape(&cache.teacher_config, 4096, true),
             disk_bytes: tokens * (cache.kept.max_entries() as u64 * (id_bits + 16)).div_ceil(8),
             ..PlanRow::empty()
         }
+    }
+
+    /// Memory of one chunk of logits.
+    fn chunk(&self) -> u64 {
+        chunk_bytes(self.recipe.spec.tokenizer.vocab_size) as u64
     }
 
     fn tape(&self, config: &DecoderConfig, rows: usize, recompute: bool) -> u64 {
@@ -111,7 +115,7 @@ impl Plan {
         let rows = config.micro_batch_size * seq_len;
         let live = match &train.teacher {
             Some(TeacherSource::Live { config, .. }) => {
-                (config.inference_bytes() + LOSS_CHUNK_BYTES).saturating_add(self.tape(config, rows, true))
+                (config.inference_bytes() + self.chunk()).saturating_add(self.tape(config, rows, true))
             }
             _ => 0,
         };
@@ -124,7 +128,7 @@ impl Plan {
             tokens,
             parameters,
             flops: tokens as f64 * (train.model.training_flops(seq_len) + config.teacher_flops) as f64,
-            memory_bytes: (PROGRAM_BYTES + LOSS_CHUNK_BYTES + state + live).saturating_add(self.tape(
+            memory_bytes: (PROGRAM_BYTES + self.chunk() + state + live).saturating_add(self.tape(
                 &train.model,
                 rows,
                 train.recompute,
@@ -142,7 +146,7 @@ impl Plan {
             tokens,
             parameters: config.n_weights(),
             flops: tokens as f64 * config.forward_flops(seq_len) as f64,
-            memory_bytes: PROGRAM_BYTES + LOSS_CHUNK_BYTES + config.inference_bytes() + self.tape(config, 4096, true),
+            memory_bytes: PROGRAM_BYTES + self.chunk() + config.inference_bytes() + self.tape(config, 4096, true),
             disk_bytes: 4096,
             ..PlanRow::empty()
         }

@@ -15,6 +15,11 @@ fn chunk_rows(vocabulary: usize) -> usize {
     (CHUNK_BYTES / (4 * vocabulary)).clamp(128, 512) / 32 * 32
 }
 
+/// Bytes of f32 logits that exist at a time for this vocabulary; a live teacher's are as many again.
+pub fn chunk_bytes(vocabulary: usize) -> usize {
+    4 * vocabulary * chunk_rows(vocabulary)
+}
+
 /// Sums of the objective's terms over all rows; with `backward`, also the gradients.
 pub(super) fn run(
     params: &Params,

@@ -10,4 +10,5 @@ mod objective;
 mod op;
 pub mod reference;
 
+pub use chunks::chunk_bytes;
 pub use objective::{LogitObjective, TeacherLogits};
