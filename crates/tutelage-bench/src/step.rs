@@ -8,7 +8,7 @@ use serde::Serialize;
 use tutelage_data::{Batch, PackedSet, Shard, ShardWriter, Tail};
 use tutelage_loss::{Divergence, Schedule, Teacher};
 use tutelage_model::Decoder;
-use tutelage_run::{Hasher, RandomStream, StopFlag, create_folder, hash_bytes, peak_memory_bytes, remove_folder};
+use tutelage_run::{RandomStream, StopFlag, create_folder, hash_bytes, peak_memory_bytes, remove_folder};
 use tutelage_teacher::cache::{self, CacheHeader, Kept};
 use tutelage_teacher::{CachedTeacher, LiveTeacher};
 use tutelage_tensor::{Device, Precision};
@@ -194,29 +194,12 @@ fn teacher(
             let config = tutelage_model::DecoderConfig { n_layers: 1, ..shape.config() };
             let model = Decoder::random(config, device, Precision::Bf16, 2)?;
             let sequences: Vec<usize> = (0..set.n_sequences()).collect();
-            let header = cache_header(shape, set, &sequences);
+            let header = CacheHeader::new(set, &sequences, &hash_bytes(b"bench teacher"), shape.vocab_size, KEPT);
             let path = folder.join("cache");
             cache::write(&path, &header, &model, set, &sequences, &StopFlag::default(), &mut |_| ())?;
             Some(Box::new(CachedTeacher::open(&path, &header)?))
         }
     })
-}
-
-fn cache_header(shape: &Shape, set: &PackedSet, sequences: &[usize]) -> CacheHeader {
-    let numbers: Vec<u8> = sequences.iter().flat_map(|&s| (s as u64).to_le_bytes()).collect();
-    let manifest = set.shard().manifest();
-    CacheHeader {
-        format: CacheHeader::format(),
-        teacher: hash_bytes(b"bench teacher"),
-        tokenizer: manifest.tokenizer.clone(),
-        corpus: manifest.bin.clone(),
-        packing: set.hash().clone(),
-        vocab_size: shape.vocab_size,
-        seq_len: shape.seq_len,
-        kept: KEPT,
-        n_sequences: sequences.len(),
-        sequences: Hasher::default().part(&numbers).finish(),
-    }
 }
 
 fn train_config(request: &StepRequest, n_steps: usize) -> TrainConfig {

@@ -56,7 +56,8 @@ impl Device {
         self.inner.profile.switch(on);
     }
 
-    /// Time by operation since the last call, longest first; operations do not contain one another.
+    /// Time by operation since the last call, longest first. Packing a weight is counted by itself and in
+    /// the product that first needs it; other operations do not contain one another.
     pub fn take_profile(&self) -> Vec<OpTime> {
         self.inner.profile.take()
     }

@@ -61,23 +61,15 @@ impl Learner {
         teacher: Option<&mut (dyn Teacher + '_)>,
     ) -> Result<StepOutcome, TrainError> {
         let device = self.model.params().device().clone();
-        device.enter(|| self.step_inside(batches, config, step, teacher))
-    }
-
-    fn step_inside(
-        &mut self,
-        batches: &[Batch],
-        config: &TrainConfig,
-        step: u64,
-        teacher: Option<&mut (dyn Teacher + '_)>,
-    ) -> Result<StepOutcome, TrainError> {
-        let result = accumulate(&self.model, batches, config, step, teacher, &mut self.grads)?;
-        let grad_norm = grad_norm(self.model.params(), &self.grads);
-        let updated = result.terms.loss.is_finite() && grad_norm.is_finite();
-        if updated {
-            update(&mut self.model, &self.grads, &mut self.moments, config, step, grad_norm);
-        }
-        self.grads.clear(self.model.params().device());
-        Ok(StepOutcome { terms: result.terms, tokens: result.tokens, grad_norm, updated })
+        device.enter(|| {
+            let result = accumulate(&self.model, batches, config, step, teacher, &mut self.grads)?;
+            let grad_norm = grad_norm(self.model.params(), &self.grads);
+            let updated = result.terms.loss.is_finite() && grad_norm.is_finite();
+            if updated {
+                update(&mut self.model, &self.grads, &mut self.moments, config, step, grad_norm);
+            }
+            self.grads.clear(self.model.params().device());
+            Ok(StepOutcome { terms: result.terms, tokens: result.tokens, grad_norm, updated })
+        })
     }
 }

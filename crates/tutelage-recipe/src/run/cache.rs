@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tutelage_data::{PackedSet, SequenceOrder};
 use tutelage_model::Decoder;
-use tutelage_run::{Event, Hash, Hasher};
+use tutelage_run::{Event, Hash};
 use tutelage_teacher::cache::{self, CacheHeader, CacheStats, Outcome};
 
 use super::session::{Flow, Made, Session};
@@ -27,20 +27,7 @@ pub(super) fn covered(plan: &CachePlan, set: &PackedSet) -> Vec<usize> {
 
 /// The header that a cache of this plan has, over these sequences.
 pub(super) fn header(plan: &CachePlan, set: &PackedSet, teacher: &Hash, sequences: &[usize]) -> CacheHeader {
-    let numbers: Vec<u8> = sequences.iter().flat_map(|&s| (s as u64).to_le_bytes()).collect();
-    let manifest = set.shard().manifest();
-    CacheHeader {
-        format: CacheHeader::format(),
-        teacher: teacher.clone(),
-        tokenizer: manifest.tokenizer.clone(),
-        corpus: manifest.bin.clone(),
-        packing: set.hash().clone(),
-        vocab_size: plan.teacher_config.vocab_size,
-        seq_len: set.seq_len(),
-        kept: plan.kept.clone(),
-        n_sequences: sequences.len(),
-        sequences: Hasher::default().part(&numbers).finish(),
-    }
+    CacheHeader::new(set, sequences, teacher, plan.teacher_config.vocab_size, plan.kept.clone())
 }
 
 /// The plan of a cache, by name.

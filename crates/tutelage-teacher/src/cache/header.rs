@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tutelage_run::Hash;
+use tutelage_data::PackedSet;
+use tutelage_run::{Hash, Hasher};
 
 use crate::CacheError;
 
@@ -75,6 +76,24 @@ pub struct CacheHeader {
 pub(super) const FORMAT: &str = "tutelage-cache-1";
 
 impl CacheHeader {
+    /// The header of a cache of these sequences of `set`, by a teacher whose weights have this hash.
+    pub fn new(set: &PackedSet, sequences: &[usize], teacher: &Hash, vocab_size: usize, kept: Kept) -> Self {
+        let numbers: Vec<u8> = sequences.iter().flat_map(|&s| (s as u64).to_le_bytes()).collect();
+        let manifest = set.shard().manifest();
+        Self {
+            format: Self::format(),
+            teacher: teacher.clone(),
+            tokenizer: manifest.tokenizer.clone(),
+            corpus: manifest.bin.clone(),
+            packing: set.hash().clone(),
+            vocab_size,
+            seq_len: set.seq_len(),
+            kept,
+            n_sequences: sequences.len(),
+            sequences: Hasher::default().part(&numbers).finish(),
+        }
+    }
+
     /// The value of `format`.
     pub fn format() -> String {
         FORMAT.to_owned()

@@ -85,7 +85,7 @@ pub(super) struct LhsTile {
     pub(super) step_bytes: usize,
 }
 
-/// A block of the product: the rows of `tiles` by the columns `columns`.
+/// A block of the product: some rows by some columns of the output, over some steps along k.
 pub(super) struct Block<'a, L> {
     pub(super) rows: std::ops::Range<usize>,
     pub(super) columns: std::ops::Range<usize>,
@@ -158,7 +158,7 @@ unsafe fn tiles<L: Fn(usize) -> LhsTile>(block: &Block<'_, L>) {
                     }
                 }
                 pending.write(&scratch, block, MAX_TILE_ROWS);
-                store(scratch.0[tile].as_mut_ptr());
+                store(scratch.0[tile].as_mut_ptr(), TILE_COLUMNS * size_of::<f32>());
             }
             let rows = MAX_TILE_ROWS.min(block.rows.end - row);
             pending = Pending { tile, row, rows, column, columns, done: 0 };
@@ -258,7 +258,7 @@ unsafe fn multiply(lhs: LhsTile, step: usize, b0: *const bf16, b1: *const bf16) 
 }
 
 #[inline(always)]
-unsafe fn store(tile: *mut f32) {
+unsafe fn store(tile: *mut f32, row_bytes: usize) {
     // SAFETY: the four stores write 16 x 64 bytes each, together exactly the 32 x 32 tile.
     unsafe {
         asm!(
@@ -267,8 +267,8 @@ unsafe fn store(tile: *mut f32) {
             "tilestored [{lower} + {row} * 1], tmm2",
             "tilestored [{lower} + {row} * 1 + 64], tmm3",
             out = in(reg) tile,
-            lower = in(reg) tile.add(PANEL * TILE_COLUMNS),
-            row = in(reg) TILE_COLUMNS * size_of::<f32>(),
+            lower = in(reg) tile.byte_add(PANEL * row_bytes),
+            row = in(reg) row_bytes,
             options(nostack),
         );
     }
@@ -332,14 +332,15 @@ impl Tiles {
     pub(crate) unsafe fn product<const ADD: bool>(&self, p: SmallProduct) {
         // SAFETY: the caller's promise; tile registers are named in this file alone.
         unsafe {
-            let lower = p.c.byte_add(PANEL * p.c_row_bytes);
             if ADD {
                 asm!(
                     "tileloadd tmm0, [{c} + {row} * 1]",
                     "tileloadd tmm1, [{c} + {row} * 1 + 64]",
                     "tileloadd tmm2, [{lower} + {row} * 1]",
                     "tileloadd tmm3, [{lower} + {row} * 1 + 64]",
-                    c = in(reg) p.c, lower = in(reg) lower, row = in(reg) p.c_row_bytes,
+                    c = in(reg) p.c,
+                    lower = in(reg) p.c.byte_add(PANEL * p.c_row_bytes),
+                    row = in(reg) p.c_row_bytes,
                     options(nostack, readonly),
                 );
             } else {
@@ -350,14 +351,7 @@ impl Tiles {
                 let b = p.b.byte_add(step * 1024);
                 multiply(lhs, step, b, b.byte_add(p.b_panel_bytes));
             }
-            asm!(
-                "tilestored [{c} + {row} * 1], tmm0",
-                "tilestored [{c} + {row} * 1 + 64], tmm1",
-                "tilestored [{lower} + {row} * 1], tmm2",
-                "tilestored [{lower} + {row} * 1 + 64], tmm3",
-                c = in(reg) p.c, lower = in(reg) lower, row = in(reg) p.c_row_bytes,
-                options(nostack),
-            );
+            store(p.c, p.c_row_bytes);
         }
     }
 }

@@ -251,8 +251,8 @@ fn task_rows(m: usize, n_threads: usize) -> usize {
     [128, 96, 64, 32].into_iter().min_by_key(|&rows| longest(rows)).unwrap_or(128)
 }
 
-#[cfg(target_arch = "x86_64")]
 /// `out = a[m, k] b`, rows of `a` being `stride` apart.
+#[cfg(target_arch = "x86_64")]
 pub(super) fn rows_amx(device: &Device, m: usize, (a, stride): (&[bf16], usize), b: &PackedRhs, out: Out<'_>) {
     use super::amx::LhsTile;
     let k = b.k();

@@ -13,4 +13,5 @@ pub(crate) use block_product::{BlockProduct, Strided};
 pub(crate) use exp::exp;
 pub use isa::{Isa, IsaUnavailable};
 pub(crate) use isa::{SimdTask, multiply_add};
+pub(crate) use rows::fold;
 pub use rows::{PairSums, RowMath, SoftmaxPair};

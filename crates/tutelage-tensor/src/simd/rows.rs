@@ -126,8 +126,9 @@ impl SimdTask for SoftmaxDifference<'_> {
     }
 }
 
+/// The sum of the lanes, in one fixed order.
 #[inline(always)]
-fn fold(lanes: [f32; LANES]) -> f32 {
+pub(crate) fn fold(lanes: [f32; LANES]) -> f32 {
     let mut lanes = lanes;
     let mut width = LANES / 2;
     while width > 0 {

@@ -118,8 +118,9 @@ impl crate::simd::SimdTask for RoundInPlace<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         const LANES: usize = 32;
-        let (from, n) = (self.row.as_ptr(), self.row.len());
-        let to = self.row.as_mut_ptr().cast::<half::bf16>();
+        // One pointer serves both views, so that neither ends the other's borrow.
+        let (n, from) = (self.row.len(), self.row.as_mut_ptr());
+        let to = from.cast::<half::bf16>();
         let mut at = 0;
         while at < n {
             let width = LANES.min(n - at);

@@ -7,7 +7,7 @@ use super::head::Padded;
 use super::{KEYS, QUERIES};
 use crate::device::DisjointOut;
 use crate::matmul::{SmallProduct, Tiles};
-use crate::simd::{SimdTask, exp, multiply_add};
+use crate::simd::{SimdTask, exp, fold, multiply_add};
 use crate::{Device, Element};
 
 const LANES: usize = 16;
@@ -155,18 +155,6 @@ impl SimdTask for RunningSoftmax<'_> {
         }
         *self.total = (max, multiply_add::<FMA>(sum, shrink, fold(lanes)));
     }
-}
-
-#[inline(always)]
-fn fold(mut lanes: [f32; LANES]) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
 }
 
 struct Finish<'a> {
