@@ -1,6 +1,6 @@
 //! Loops that do nothing but what a machine is fastest at, for benches to divide by.
 
-use crate::simd::{SimdTask, multiply_add};
+use crate::simd::{Instructions, SimdTask, multiply_add};
 use crate::{Buffer, Device};
 
 /// Which instructions bf16 products run on, if the device has any.
@@ -44,12 +44,12 @@ struct MultiplyAdd {
 impl SimdTask for MultiplyAdd {
     type Output = f32;
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> f32 {
+    fn run<I: Instructions>(self) -> f32 {
         let (a, b) = (std::hint::black_box(0.999f32), std::hint::black_box(1e-3f32));
         let mut sums = [1.0f32; LANES * CHAINS];
         for _ in 0..self.rounds {
             for i in 0..LANES * CHAINS {
-                sums[i] = multiply_add::<FMA>(sums[i], a, b);
+                sums[i] = multiply_add::<I>(sums[i], a, b);
             }
         }
         sums.iter().sum()
@@ -89,9 +89,9 @@ struct TriadBlock<'a> {
 impl SimdTask for TriadBlock<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<I: Instructions>(self) {
         for ((a, b), c) in self.a.iter_mut().zip(self.b).zip(self.c) {
-            *a = multiply_add::<FMA>(*c, 3.0, *b);
+            *a = multiply_add::<I>(*c, 3.0, *b);
         }
     }
 }

@@ -72,7 +72,24 @@ impl Element for bf16 {
 }
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for half::bf16 {}
+    use half::bf16;
+
+    use crate::simd::{Instructions, LANES};
+
+    pub trait Sealed: Sized {
+        /// Rounds as `from_f32` does, with instructions for it where there are any.
+        fn from_lanes<I: Instructions>(lanes: [f32; LANES]) -> [Self; LANES];
+    }
+    impl Sealed for f32 {
+        #[inline(always)]
+        fn from_lanes<I: Instructions>(lanes: [f32; LANES]) -> [Self; LANES] {
+            lanes
+        }
+    }
+    impl Sealed for bf16 {
+        #[inline(always)]
+        fn from_lanes<I: Instructions>(lanes: [f32; LANES]) -> [Self; LANES] {
+            I::round(lanes)
+        }
+    }
 }

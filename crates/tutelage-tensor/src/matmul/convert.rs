@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use crate::simd::SimdTask;
+use crate::simd::{Instructions, LANES, SimdTask, load, store};
 use crate::{Buffer, Device, Element};
 
 struct Round<'a, S> {
@@ -12,9 +12,9 @@ struct Round<'a, S> {
 impl<S: Element> SimdTask for Round<'_, S> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for (to, &from) in self.to.iter_mut().zip(self.from) {
-            *to = Element::from_f32(from.to_f32());
+    fn run<I: Instructions>(self) {
+        for at in (0..self.to.len()).step_by(LANES) {
+            store::<I, bf16>(self.to, at, load(self.from, at));
         }
     }
 }
@@ -71,7 +71,7 @@ struct TransposeTile<'a, T, const N: usize> {
 impl<T: Element, const N: usize> SimdTask for TransposeTile<'_, T, N> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<I: Instructions>(self) {
         let mut tile = [[T::from_f32(0.0); N]; N];
         for r in 0..N {
             let row = &self.from[r * self.columns..][..N];

@@ -1,5 +1,6 @@
 //! A small f32 matrix product on operands that lie in cache, for attention's blocks.
 
+use super::instructions::Instructions;
 use super::isa::{Isa, SimdTask};
 use super::multiply_add;
 
@@ -30,7 +31,7 @@ const COLUMNS: usize = 32;
 impl SimdTask for BlockProduct<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(mut self) {
+    fn run<I: Instructions>(mut self) {
         let mut j = 0;
         while j < self.n {
             let columns = COLUMNS.min(self.n - j);
@@ -38,15 +39,15 @@ impl SimdTask for BlockProduct<'_> {
             while i < self.m {
                 let rows = ROWS.min(self.m - i);
                 match (rows, columns) {
-                    (ROWS, COLUMNS) => self.tile::<ROWS, COLUMNS, FMA>(i, j),
+                    (ROWS, COLUMNS) => self.tile::<I, ROWS, COLUMNS>(i, j),
                     (_, COLUMNS) => {
                         for row in i..i + rows {
-                            self.tile::<1, COLUMNS, FMA>(row, j);
+                            self.tile::<I, 1, COLUMNS>(row, j);
                         }
                     }
                     _ => {
                         for row in i..i + rows {
-                            self.edge::<FMA>(row, j, columns);
+                            self.edge::<I>(row, j, columns);
                         }
                     }
                 }
@@ -70,7 +71,7 @@ impl BlockProduct<'_> {
     }
 
     #[inline(always)]
-    fn tile<const R: usize, const C: usize, const FMA: bool>(&mut self, i: usize, j: usize) {
+    fn tile<I: Instructions, const R: usize, const C: usize>(&mut self, i: usize, j: usize) {
         let mut sums = [[0.0f32; C]; R];
         for p in 0..self.k {
             let b: &[f32; C] = match self.b[p * self.ldb + j..].first_chunk() {
@@ -80,7 +81,7 @@ impl BlockProduct<'_> {
             for r in 0..R {
                 let a = self.a.data[(i + r) * self.a.row_stride + p * self.a.column_stride];
                 for c in 0..C {
-                    sums[r][c] = multiply_add::<FMA>(a, b[c], sums[r][c]);
+                    sums[r][c] = multiply_add::<I>(a, b[c], sums[r][c]);
                 }
             }
         }
@@ -94,13 +95,13 @@ impl BlockProduct<'_> {
     }
 
     #[inline(always)]
-    fn edge<const FMA: bool>(&mut self, i: usize, j: usize, columns: usize) {
+    fn edge<I: Instructions>(&mut self, i: usize, j: usize, columns: usize) {
         let mut sums = [0.0f32; COLUMNS];
         for p in 0..self.k {
             let b = &self.b[p * self.ldb + j..p * self.ldb + j + columns];
             let a = self.a.data[i * self.a.row_stride + p * self.a.column_stride];
             for (sum, &b) in sums.iter_mut().zip(b) {
-                *sum = multiply_add::<FMA>(a, b, *sum);
+                *sum = multiply_add::<I>(a, b, *sum);
             }
         }
         let start = i * self.ldc + j;

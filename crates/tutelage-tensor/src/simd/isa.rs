@@ -3,6 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(target_arch = "x86_64")]
+use super::instructions::{Avx, Avx512Bf16};
+use super::instructions::{Instructions, Portable};
+
 /// An instruction set, fastest first. Each can do what the ones after it can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Isa {
@@ -71,8 +75,13 @@ impl Isa {
     pub(crate) fn run<T: SimdTask>(self, task: T) -> T::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512 => {
+            Isa::Amx | Isa::Avx512Bf16 => {
                 // SAFETY: a `Device` holds an `Isa` only after `ready` found its features.
+                unsafe { run_avx512_bf16(task) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                // SAFETY: as above.
                 unsafe { run_avx512(task) }
             }
             #[cfg(target_arch = "x86_64")]
@@ -80,7 +89,7 @@ impl Isa {
                 // SAFETY: as above.
                 unsafe { run_avx2(task) }
             }
-            _ => task.run::<{ cfg!(target_arch = "aarch64") }>(),
+            _ => task.run::<Portable>(),
         }
     }
 }
@@ -114,26 +123,31 @@ impl FromStr for Isa {
 /// `run` and all it calls must be `#[inline(always)]`, or the features of the caller do not reach it.
 pub(crate) trait SimdTask {
     type Output;
-    /// `FMA`: whether fused multiply-add is one instruction.
-    fn run<const FMA: bool>(self) -> Self::Output;
+    fn run<I: Instructions>(self) -> Self::Output;
 }
 
 /// `a * b + c`, fused where that is one instruction.
 #[inline(always)]
-pub(crate) fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
+pub(crate) fn multiply_add<I: Instructions>(a: f32, b: f32, c: f32) -> f32 {
+    if I::FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]
 fn run_avx512<T: SimdTask>(task: T) -> T::Output {
-    task.run::<true>()
+    task.run::<Avx>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma")]
+fn run_avx512_bf16<T: SimdTask>(task: T) -> T::Output {
+    task.run::<Avx512Bf16>()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2<T: SimdTask>(task: T) -> T::Output {
-    task.run::<true>()
+    task.run::<Avx>()
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -144,7 +158,7 @@ fn available(isa: Isa) -> bool {
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("fma");
     match isa {
-        Isa::Amx => avx512 && crate::matmul::amx_ready(),
+        Isa::Amx => avx512 && is_x86_feature_detected!("avx512bf16") && crate::matmul::amx_ready(),
         Isa::Avx512Bf16 => avx512 && is_x86_feature_detected!("avx512bf16"),
         Isa::Avx512 => avx512,
         Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),

@@ -3,10 +3,9 @@
 //! Sums run in 16 lanes that are folded in a fixed order, so a result depends on the instruction set
 //! but not on threads.
 
+use super::instructions::{Instructions, LANES};
 use super::isa::{Isa, SimdTask};
 use super::{exp, multiply_add};
-
-const LANES: usize = 16;
 
 /// Row primitives compiled for one instruction set.
 #[derive(Debug, Clone, Copy)]
@@ -99,18 +98,18 @@ struct SoftmaxDifference<'a> {
 impl SimdTask for SoftmaxDifference<'_> {
     type Output = [f32; 2];
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> [f32; 2] {
+    fn run<I: Instructions>(self) -> [f32; 2] {
         let w = self.weights;
         let n = self.a.len().min(self.b.len());
         let (chunks_a, rest_a) = self.a[..n].as_chunks_mut::<LANES>();
         let (chunks_b, rest_b) = self.b[..n].as_chunks::<LANES>();
         let (mut b_dot_b, mut b_dot_a) = ([0.0; LANES], [0.0; LANES]);
         let mut step = |i: usize, a: &mut f32, b: f32| {
-            let q_b = exp::<FMA>(multiply_add::<FMA>(w.scale_b, b, -self.lse_b));
-            b_dot_b[i] = multiply_add::<FMA>(q_b, b, b_dot_b[i]);
-            b_dot_a[i] = multiply_add::<FMA>(q_b, *a, b_dot_a[i]);
+            let q_b = exp::<I>(multiply_add::<I>(w.scale_b, b, -self.lse_b));
+            b_dot_b[i] = multiply_add::<I>(q_b, b, b_dot_b[i]);
+            b_dot_a[i] = multiply_add::<I>(q_b, *a, b_dot_a[i]);
             if self.gradient {
-                let q_a = exp::<FMA>(multiply_add::<FMA>(w.scale_a, *a, -self.lse_a));
+                let q_a = exp::<I>(multiply_add::<I>(w.scale_a, *a, -self.lse_a));
                 *a = w.weight_a * q_a - w.weight_b * q_b;
             }
         };
@@ -144,7 +143,7 @@ struct Max<'a>(&'a [f32]);
 impl SimdTask for Max<'_> {
     type Output = f32;
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> f32 {
+    fn run<I: Instructions>(self) -> f32 {
         let mut lanes = [f32::NEG_INFINITY; LANES];
         let (chunks, rest) = self.0.as_chunks::<LANES>();
         for chunk in chunks {
@@ -168,16 +167,16 @@ struct SumExp<'a> {
 impl SimdTask for SumExp<'_> {
     type Output = f32;
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> f32 {
+    fn run<I: Instructions>(self) -> f32 {
         let mut lanes = [0.0; LANES];
         let (chunks, rest) = self.row.as_chunks::<LANES>();
         for chunk in chunks {
             for i in 0..LANES {
-                lanes[i] += exp::<FMA>(multiply_add::<FMA>(self.scale, chunk[i], -self.shift));
+                lanes[i] += exp::<I>(multiply_add::<I>(self.scale, chunk[i], -self.shift));
             }
         }
         for (i, &x) in rest.iter().enumerate() {
-            lanes[i] += exp::<FMA>(multiply_add::<FMA>(self.scale, x, -self.shift));
+            lanes[i] += exp::<I>(multiply_add::<I>(self.scale, x, -self.shift));
         }
         fold(lanes)
     }
@@ -191,17 +190,17 @@ struct ExpInPlace<'a> {
 impl SimdTask for ExpInPlace<'_> {
     type Output = f32;
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> f32 {
+    fn run<I: Instructions>(self) -> f32 {
         let mut lanes = [0.0; LANES];
         let (chunks, rest) = self.row.as_chunks_mut::<LANES>();
         for chunk in chunks {
             for i in 0..LANES {
-                chunk[i] = exp::<FMA>(multiply_add::<FMA>(self.scale, chunk[i], -self.shift));
+                chunk[i] = exp::<I>(multiply_add::<I>(self.scale, chunk[i], -self.shift));
                 lanes[i] += chunk[i];
             }
         }
         for (i, x) in rest.iter_mut().enumerate() {
-            *x = exp::<FMA>(multiply_add::<FMA>(self.scale, *x, -self.shift));
+            *x = exp::<I>(multiply_add::<I>(self.scale, *x, -self.shift));
             lanes[i] += *x;
         }
         fold(lanes)
@@ -215,7 +214,7 @@ struct Scale<'a> {
 impl SimdTask for Scale<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<I: Instructions>(self) {
         for x in self.row {
             *x *= self.factor;
         }
@@ -230,9 +229,9 @@ struct AddScaled<'a> {
 impl SimdTask for AddScaled<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<I: Instructions>(self) {
         for (out, &x) in self.out.iter_mut().zip(self.row) {
-            *out = multiply_add::<FMA>(self.factor, x, *out);
+            *out = multiply_add::<I>(self.factor, x, *out);
         }
     }
 }
@@ -244,18 +243,18 @@ struct Dot<'a> {
 impl SimdTask for Dot<'_> {
     type Output = f32;
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> f32 {
+    fn run<I: Instructions>(self) -> f32 {
         let n = self.a.len().min(self.b.len());
         let (chunks_a, rest_a) = self.a[..n].as_chunks::<LANES>();
         let (chunks_b, rest_b) = self.b[..n].as_chunks::<LANES>();
         let mut lanes = [0.0; LANES];
         for (a, b) in chunks_a.iter().zip(chunks_b) {
             for i in 0..LANES {
-                lanes[i] = multiply_add::<FMA>(a[i], b[i], lanes[i]);
+                lanes[i] = multiply_add::<I>(a[i], b[i], lanes[i]);
             }
         }
         for (i, (&a, &b)) in rest_a.iter().zip(rest_b).enumerate() {
-            lanes[i] = multiply_add::<FMA>(a, b, lanes[i]);
+            lanes[i] = multiply_add::<I>(a, b, lanes[i]);
         }
         fold(lanes)
     }

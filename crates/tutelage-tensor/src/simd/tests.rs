@@ -1,5 +1,6 @@
 //! Row primitives against f64.
 
+use super::instructions::Instructions;
 use super::isa::SimdTask;
 use super::*;
 
@@ -17,8 +18,8 @@ fn exp_agrees_with_f64() {
     impl SimdTask for All<'_> {
         type Output = Vec<f32>;
         #[inline(always)]
-        fn run<const FMA: bool>(self) -> Vec<f32> {
-            self.0.iter().map(|&x| exp::<FMA>(x)).collect()
+        fn run<I: Instructions>(self) -> Vec<f32> {
+            self.0.iter().map(|&x| exp::<I>(x)).collect()
         }
     }
     let xs: Vec<f32> = (-8700..=8800).map(|i| i as f32 / 100.0).collect();

@@ -1,7 +1,7 @@
 //! One fused pass over weights, gradients and moments.
 
 use crate::Device;
-use crate::simd::{SimdTask, multiply_add};
+use crate::simd::{Instructions, SimdTask, multiply_add};
 
 /// Scalars of one step.
 #[derive(Debug, Clone, Copy)]
@@ -53,13 +53,13 @@ struct Update<'a> {
 impl SimdTask for Update<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<I: Instructions>(self) {
         let s = self.step;
         let state = self.w.iter_mut().zip(self.m.iter_mut()).zip(self.v.iter_mut());
         for (((w, m), v), &grad) in state.zip(self.grad) {
             let grad = grad * s.grad_scale;
-            *m = multiply_add::<FMA>(s.beta1, *m, (1.0 - s.beta1) * grad);
-            *v = multiply_add::<FMA>(s.beta2, *v, (1.0 - s.beta2) * grad * grad);
+            *m = multiply_add::<I>(s.beta1, *m, (1.0 - s.beta1) * grad);
+            *v = multiply_add::<I>(s.beta2, *v, (1.0 - s.beta2) * grad * grad);
             let update = (*m / self.c1) / ((*v / self.c2).sqrt() + s.eps);
             *w -= s.lr * (update + s.weight_decay * *w);
         }
@@ -85,7 +85,7 @@ struct Squares<'a>(&'a [f32]);
 impl SimdTask for Squares<'_> {
     type Output = f64;
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> f64 {
+    fn run<I: Instructions>(self) -> f64 {
         const LANES: usize = 16;
         let mut lanes = [0.0f64; LANES];
         let (chunks, rest) = self.0.as_chunks::<LANES>();

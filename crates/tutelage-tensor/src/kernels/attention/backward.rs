@@ -2,7 +2,7 @@
 
 use super::forward::{Inputs, KEYS, QUERIES, transpose};
 use crate::device::DisjointOut;
-use crate::simd::{BlockProduct, SimdTask, Strided, exp};
+use crate::simd::{BlockProduct, Instructions, SimdTask, Strided, exp};
 use crate::{Device, Element};
 
 /// Writes `dqkv`, given the forward pass's `out` and `lse` and the gradient of `out`.
@@ -147,13 +147,13 @@ struct ScoreGradient<'a> {
 impl SimdTask for ScoreGradient<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<I: Instructions>(self) {
         let (p, hidden) = self.p.split_at_mut(self.visible);
         hidden.fill(0.0);
         let (ds, hidden) = self.ds.split_at_mut(self.visible);
         hidden.fill(0.0);
         for (p, ds) in p.iter_mut().zip(ds) {
-            *p = exp::<FMA>(*p - self.lse);
+            *p = exp::<I>(*p - self.lse);
             *ds = *p * (*ds - self.delta);
         }
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{AttentionShape, RopeTable};
 use crate::device::DisjointOut;
-use crate::simd::{BlockProduct, SimdTask, Strided, exp, multiply_add};
+use crate::simd::{BlockProduct, Instructions, SimdTask, Strided, exp, multiply_add};
 use crate::{Device, Element};
 
 /// Queries of a block.
@@ -165,22 +165,22 @@ struct RunningSoftmax<'a> {
 impl SimdTask for RunningSoftmax<'_> {
     type Output = f32;
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> f32 {
+    fn run<I: Instructions>(self) -> f32 {
         let (seen, hidden) = self.scores.split_at_mut(self.visible);
         let mut max = *self.max;
         for &x in seen.iter() {
             max = if x > max { x } else { max };
         }
         for x in seen.iter_mut() {
-            *x = exp::<FMA>(*x - max);
+            *x = exp::<I>(*x - max);
         }
         let mut sum = 0.0;
         for &x in seen.iter() {
             sum += x;
         }
         hidden.fill(0.0);
-        let shrink = exp::<FMA>(*self.max - max);
-        *self.sum = multiply_add::<FMA>(*self.sum, shrink, sum);
+        let shrink = exp::<I>(*self.max - max);
+        *self.sum = multiply_add::<I>(*self.sum, shrink, sum);
         *self.max = max;
         shrink
     }

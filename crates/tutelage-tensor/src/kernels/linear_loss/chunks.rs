@@ -116,7 +116,7 @@ struct RoundInPlace<'a> {
 impl crate::simd::SimdTask for RoundInPlace<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<I: crate::simd::Instructions>(self) {
         const LANES: usize = 32;
         // One pointer serves both views, so that neither ends the other's borrow.
         let (n, from) = (self.row.len(), self.row.as_mut_ptr());

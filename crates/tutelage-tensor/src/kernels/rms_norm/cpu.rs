@@ -1,7 +1,7 @@
 //! RMSNorm on the processor.
 
 use super::super::ROW_BLOCK;
-use crate::simd::{RowMath, SimdTask};
+use crate::simd::{Instructions, LANES, RowMath, SimdTask, fold, load, multiply_add, store};
 use crate::{Device, Element};
 
 /// Writes `out[t, d]` and `inv_rms[t]`.
@@ -26,9 +26,13 @@ struct Normalise<'a, T> {
 impl<T: Element> SimdTask for Normalise<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for ((out, &x), &w) in self.out.iter_mut().zip(self.row).zip(self.w) {
-            *out = T::from_f32(x * self.inv * w);
+    fn run<I: Instructions>(self) {
+        for at in (0..self.out.len()).step_by(LANES) {
+            let (mut x, w) = (load(self.row, at), load(self.w, at));
+            for i in 0..LANES {
+                x[i] = x[i] * self.inv * w[i];
+            }
+            store::<I, T>(self.out, at, x);
         }
     }
 }
@@ -71,27 +75,27 @@ struct Row<'a, T> {
 impl<T: Element> SimdTask for Row<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        const LANES: usize = 16;
+    fn run<I: Instructions>(self) {
         let d = self.x.len();
         let mut lanes = [0.0f32; LANES];
-        for start in (0..d - d % LANES).step_by(LANES) {
+        for at in (0..d).step_by(LANES) {
+            let (x, w, grad) = (load(self.x, at), load(self.w, at), load(self.grad, at));
             for i in 0..LANES {
-                let at = start + i;
-                lanes[i] += self.grad[at].to_f32() * self.w[at] * self.x[at];
+                lanes[i] = multiply_add::<I>(grad[i] * w[i], x[i], lanes[i]);
             }
         }
-        let mut dot: f32 = lanes.iter().sum();
-        for at in d - d % LANES..d {
-            dot += self.grad[at].to_f32() * self.w[at] * self.x[at];
-        }
-        let pull = self.inv * self.inv * self.inv * dot / d as f32;
-        let inputs = self.x.iter().zip(self.w).zip(self.grad);
-        for (((&x, &w), grad), (dx, dw)) in inputs.zip(self.dx.iter_mut().zip(self.dw)) {
-            let grad = grad.to_f32();
-            let before = if self.add { *dx } else { 0.0 };
-            *dx = before + (self.inv * grad * w - x * pull);
-            *dw += grad * x * self.inv;
+        let pull = self.inv * self.inv * self.inv * fold(lanes) / d as f32;
+        for at in (0..d).step_by(LANES) {
+            let (x, w, grad) = (load(self.x, at), load(self.w, at), load(self.grad, at));
+            let mut dx = if self.add { load(self.dx, at) } else { [0.0; LANES] };
+            let mut dw = load(self.dw, at);
+            for i in 0..LANES {
+                let pulled = multiply_add::<I>(-x[i], pull, self.inv * grad[i] * w[i]);
+                dx[i] += pulled;
+                dw[i] = multiply_add::<I>(grad[i] * x[i], self.inv, dw[i]);
+            }
+            store::<I, f32>(self.dx, at, dx);
+            store::<I, f32>(self.dw, at, dw);
         }
     }
 }

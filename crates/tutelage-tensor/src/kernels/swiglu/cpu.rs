@@ -1,6 +1,6 @@
 //! SwiGLU on the processor.
 
-use crate::simd::{SimdTask, exp};
+use crate::simd::{Instructions, LANES, SimdTask, exp, load, store};
 use crate::{Device, Element};
 
 const BLOCK: usize = 1 << 13;
@@ -20,10 +20,13 @@ struct Forward<'a, T> {
 impl<T: Element> SimdTask for Forward<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for ((out, gate), up) in self.out.iter_mut().zip(self.gate).zip(self.up) {
-            let gate = gate.to_f32();
-            *out = T::from_f32(gate / (1.0 + exp::<FMA>(-gate)) * up.to_f32());
+    fn run<I: Instructions>(self) {
+        for at in (0..self.out.len()).step_by(LANES) {
+            let (gate, up, mut out) = (load(self.gate, at), load(self.up, at), [0.0; LANES]);
+            for i in 0..LANES {
+                out[i] = gate[i] / (1.0 + exp::<I>(-gate[i])) * up[i];
+            }
+            store::<I, T>(self.out, at, out);
         }
     }
 }
@@ -52,13 +55,17 @@ struct Gradient<'a, T> {
 impl<T: Element> SimdTask for Gradient<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let inputs = self.gate.iter().zip(self.up).zip(self.grad);
-        for (((gate, up), grad), (dgate, dup)) in inputs.zip(self.dgate.iter_mut().zip(self.dup)) {
-            let (gate, up, grad) = (gate.to_f32(), up.to_f32(), grad.to_f32());
-            let sigmoid = 1.0 / (1.0 + exp::<FMA>(-gate));
-            *dgate = T::from_f32(grad * up * sigmoid * (1.0 + gate * (1.0 - sigmoid)));
-            *dup = T::from_f32(grad * gate * sigmoid);
+    fn run<I: Instructions>(self) {
+        for at in (0..self.grad.len()).step_by(LANES) {
+            let (gate, up, grad) = (load(self.gate, at), load(self.up, at), load(self.grad, at));
+            let (mut dgate, mut dup) = ([0.0; LANES], [0.0; LANES]);
+            for i in 0..LANES {
+                let sigmoid = 1.0 / (1.0 + exp::<I>(-gate[i]));
+                dgate[i] = grad[i] * up[i] * sigmoid * (1.0 + gate[i] * (1.0 - sigmoid));
+                dup[i] = grad[i] * gate[i] * sigmoid;
+            }
+            store::<I, T>(self.dgate, at, dgate);
+            store::<I, T>(self.dup, at, dup);
         }
     }
 }

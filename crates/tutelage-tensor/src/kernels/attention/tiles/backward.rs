@@ -5,12 +5,12 @@ use std::ops::Range;
 use half::bf16;
 
 use super::super::forward::Inputs;
-use super::head::Padded;
+use super::head::{Padded, ROWS_AHEAD};
 use super::{KEYS, QUERIES, TILE};
 use crate::device::DisjointOut;
 use crate::matmul::{SmallProduct, Tiles, left_tile};
-use crate::simd::{SimdTask, exp};
-use crate::{Buffer, Device, Element};
+use crate::simd::{Instructions, LANES, SimdTask, exp, fold, load, multiply_add, prefetch, store};
+use crate::{Buffer, Device};
 
 /// Writes `dqkv`, given the forward pass's `out` and `lse` and the gradient of `out`.
 pub(in super::super) fn backward(
@@ -81,6 +81,9 @@ fn gradient_rows(
 ) {
     for ((t, to), delta) in rows.clone().zip(dout.chunks_exact_mut(size.dp)).zip(delta) {
         let at = t * width + column;
+        for x in [grad, out] {
+            prefetch(x, at + ROWS_AHEAD * width, size.d);
+        }
         let (grad, out) = (&grad[at..][..size.d], &out[at..][..size.d]);
         to[..size.d].copy_from_slice(grad);
         to[size.d..].fill(bf16::ZERO);
@@ -237,12 +240,15 @@ struct ScoreGradient<'a> {
 impl SimdTask for ScoreGradient<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let outputs = self.p.iter_mut().zip(self.ds.iter_mut());
-        for ((&score, &dp), (p, ds)) in self.scores.iter().zip(self.dp).zip(outputs) {
-            let probability = exp::<FMA>(score - self.lse);
-            *p = Element::from_f32(probability);
-            *ds = Element::from_f32(probability * (dp - self.delta));
+    fn run<I: Instructions>(self) {
+        for at in (0..self.scores.len()).step_by(LANES) {
+            let (mut p, mut ds) = (load(self.scores, at), load(self.dp, at));
+            for i in 0..LANES {
+                p[i] = exp::<I>(p[i] - self.lse);
+                ds[i] = p[i] * (ds[i] - self.delta);
+            }
+            store::<I, bf16>(self.p, at, p);
+            store::<I, bf16>(self.ds, at, ds);
         }
         self.p[self.visible..].fill(bf16::ZERO);
         self.ds[self.visible..].fill(bf16::ZERO);
@@ -256,16 +262,15 @@ struct Dot<'a> {
 impl SimdTask for Dot<'_> {
     type Output = f32;
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> f32 {
-        const LANES: usize = 16;
+    fn run<I: Instructions>(self) -> f32 {
         let mut lanes = [0.0f32; LANES];
-        let (a, b) = (self.a.chunks(LANES), self.b.chunks(LANES));
-        for (a, b) in a.zip(b) {
-            for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-                *lane += a.to_f32() * b.to_f32();
+        for at in (0..self.a.len()).step_by(LANES) {
+            let (a, b) = (load(self.a, at), load(self.b, at));
+            for i in 0..LANES {
+                lanes[i] = multiply_add::<I>(a[i], b[i], lanes[i]);
             }
         }
-        lanes.into_iter().sum()
+        fold(lanes)
     }
 }
 
@@ -280,20 +285,26 @@ struct WriteRow<'a> {
 impl SimdTask for WriteRow<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<I: Instructions>(self) {
         let Some(scale) = self.rotation else {
-            for (to, &from) in self.to.iter_mut().zip(self.from) {
-                *to = Element::from_f32(from);
+            for at in (0..self.to.len()).step_by(LANES) {
+                store::<I, bf16>(self.to, at, load(self.from, at));
             }
             return;
         };
         let half = self.cos.len();
         let (low, high) = self.from.split_at(half);
         let (to_low, to_high) = self.to.split_at_mut(half);
-        for i in 0..half {
-            let (a, b, cos, sin) = (low[i], high[i], self.cos[i], self.sin[i]);
-            to_low[i] = Element::from_f32((a * cos + b * sin) * scale);
-            to_high[i] = Element::from_f32((b * cos - a * sin) * scale);
+        for at in (0..half).step_by(LANES) {
+            let (mut a, mut b) = (load(low, at), load(high, at));
+            let (cos, sin) = (load(self.cos, at), load(self.sin, at));
+            for i in 0..LANES {
+                let (x, y) = (a[i], b[i]);
+                a[i] = (x * cos[i] + y * sin[i]) * scale;
+                b[i] = (y * cos[i] - x * sin[i]) * scale;
+            }
+            store::<I, bf16>(to_low, at, a);
+            store::<I, bf16>(to_high, at, b);
         }
     }
 }

@@ -5,12 +5,10 @@ use half::bf16;
 use super::super::forward::Inputs;
 use super::head::Padded;
 use super::{KEYS, QUERIES};
+use crate::Device;
 use crate::device::DisjointOut;
 use crate::matmul::{SmallProduct, Tiles};
-use crate::simd::{SimdTask, exp, fold, multiply_add};
-use crate::{Device, Element};
-
-const LANES: usize = 16;
+use crate::simd::{Instructions, LANES, SimdTask, exp, fold, load, multiply_add, store};
 
 /// Writes `out[t, n_heads * d_head]` and `lse[n_heads][t]`.
 pub(in super::super) fn forward(device: &Device, inputs: &Inputs<'_, bf16>, out: &mut [bf16], lse: &mut [f32]) {
@@ -123,7 +121,7 @@ struct RunningSoftmax<'a> {
 impl SimdTask for RunningSoftmax<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<I: Instructions>(self) {
         if self.visible == 0 {
             self.p.fill(bf16::ZERO);
             return;
@@ -141,19 +139,20 @@ impl SimdTask for RunningSoftmax<'_> {
         let mut lanes = [0.0; LANES];
         let (out, _) = self.p.as_chunks_mut::<LANES>();
         for (chunk, out) in chunks.iter().zip(out) {
+            let mut p = [0.0; LANES];
             for i in 0..LANES {
-                let p = exp::<FMA>(chunk[i] - max);
-                lanes[i] += p;
-                out[i] = Element::from_f32(p);
+                p[i] = exp::<I>(chunk[i] - max);
+                lanes[i] += p[i];
             }
+            *out = I::round(p);
         }
-        let shrink = exp::<FMA>(before - max);
+        let shrink = exp::<I>(before - max);
         if shrink != 1.0 {
             for x in self.sums {
                 *x *= shrink;
             }
         }
-        *self.total = (max, multiply_add::<FMA>(sum, shrink, fold(lanes)));
+        *self.total = (max, multiply_add::<I>(sum, shrink, fold(lanes)));
     }
 }
 
@@ -165,9 +164,9 @@ struct Finish<'a> {
 impl SimdTask for Finish<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for (to, sum) in self.to.iter_mut().zip(self.sums) {
-            *to = Element::from_f32(sum * self.factor);
+    fn run<I: Instructions>(self) {
+        for at in (0..self.to.len()).step_by(LANES) {
+            store::<I, bf16>(self.to, at, load(self.sums, at).map(|sum| sum * self.factor));
         }
     }
 }

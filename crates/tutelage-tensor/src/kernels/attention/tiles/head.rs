@@ -7,8 +7,11 @@ use half::bf16;
 use super::super::forward::Inputs;
 use super::TILE;
 use crate::matmul::{interleaved_tile, transposed_tile};
-use crate::simd::SimdTask;
-use crate::{Buffer, Device, Element};
+use crate::simd::{Instructions, LANES, SimdTask, load, prefetch, store};
+use crate::{Buffer, Device};
+
+/// A head's columns are far apart in memory, so rows are asked for before they are read.
+pub(super) const ROWS_AHEAD: usize = 12;
 
 /// Rows of a document and columns of a head, both padded to whole tiles.
 #[derive(Clone, Copy)]
@@ -50,6 +53,7 @@ impl Padded {
     ) {
         let width = inputs.shape.qkv_width();
         for (t, out) in rows.clone().zip(out.chunks_exact_mut(self.dp)) {
+            prefetch(inputs.qkv, (t + ROWS_AHEAD) * width + column, self.d);
             let from = &inputs.qkv[t * width + column..][..self.d];
             match rotation {
                 Some(scale) => {
@@ -100,14 +104,20 @@ struct RotateRow<'a> {
 impl SimdTask for RotateRow<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<I: Instructions>(self) {
         let half = self.cos.len();
         let (low, high) = self.from.split_at(half);
         let (out_low, out_high) = self.out.split_at_mut(half);
-        for i in 0..half {
-            let (a, b, cos, sin) = (low[i].to_f32(), high[i].to_f32(), self.cos[i], self.sin[i]);
-            out_low[i] = Element::from_f32((a * cos - b * sin) * self.scale);
-            out_high[i] = Element::from_f32((b * cos + a * sin) * self.scale);
+        for at in (0..half).step_by(LANES) {
+            let (mut a, mut b) = (load(low, at), load(high, at));
+            let (cos, sin) = (load(self.cos, at), load(self.sin, at));
+            for i in 0..LANES {
+                let (x, y) = (a[i], b[i]);
+                a[i] = (x * cos[i] - y * sin[i]) * self.scale;
+                b[i] = (y * cos[i] + x * sin[i]) * self.scale;
+            }
+            store::<I, bf16>(out_low, at, a);
+            store::<I, bf16>(out_high, at, b);
         }
     }
 }
