@@ -146,6 +146,11 @@ impl<'a, T> DisjointOut<'a, T> {
         Self { pointer: out.as_mut_ptr(), len: out.len(), _out: std::marker::PhantomData }
     }
 
+    /// The first element.
+    pub(crate) fn pointer(&self) -> *mut T {
+        self.pointer
+    }
+
     /// Elements `start .. start + len`.
     ///
     /// # Safety

@@ -113,6 +113,11 @@ impl<'p> Tape<'p> {
         self.record(value, || Box::new(Leaf))
     }
 
+    /// Whether the tape can be unwound.
+    pub(crate) fn records(&self) -> bool {
+        self.recording
+    }
+
     /// Wraps an operation's result, with what its backward pass needs if that will run.
     pub(crate) fn record(&mut self, value: Tensor, node: impl FnOnce() -> Box<dyn Node<'p> + 'p>) -> Var {
         let index = self.recording.then(|| {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tutelage_tensor::kernels::attention::{KvCache, RopeTable};
+use tutelage_tensor::kernels::feed_forward::FeedForward;
 use tutelage_tensor::{Tape, Tensor, Var};
 
 use super::Decoder;
@@ -49,9 +50,7 @@ impl Decoder {
 
     fn feed_forward(&self, tape: &mut Tape<'_>, x: &Var, layer: &Layer) -> Var {
         let h = tape.rms_norm(x, layer.ffn_norm, self.eps());
-        let (gate, up) = (tape.linear(&h, layer.w1), tape.linear(&h, layer.w3));
-        let h = tape.swiglu(&gate, &up);
-        tape.linear_add(&h, layer.w2, x)
+        tape.feed_forward(&h, FeedForward { w1: layer.w1, w3: layer.w3, w2: layer.w2 }, x)
     }
 
     fn eps(&self) -> f32 {

@@ -3,6 +3,7 @@
 pub mod adamw;
 pub mod attention;
 pub mod embedding;
+pub mod feed_forward;
 pub mod linear;
 pub mod linear_loss;
 pub mod rms_norm;

@@ -10,6 +10,10 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16;
 mod convert;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod epilogue;
+#[cfg(target_arch = "x86_64")]
+mod left;
 mod pack;
 #[cfg(target_arch = "x86_64")]
 mod pack_avx512;
@@ -19,12 +23,18 @@ mod strided_f32;
 #[cfg(test)]
 mod tests;
 mod tiled;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use amx::{SmallProduct, Tiles, ready as amx_ready};
+pub(crate) use amx::{Panels, SmallProduct, Term, Tiles, ready as amx_ready};
 pub(crate) use convert::{rounded, transposed};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use left::LeftRows;
 pub use pack::PackedRhs;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use pack_avx512::{interleaved_tile, left_tile, transposed_tile};
 pub use product::{Lhs, Out, Rhs, matmul};
 pub(crate) use spin::spin;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use tiles::product as tile_product;

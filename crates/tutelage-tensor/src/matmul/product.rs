@@ -53,6 +53,13 @@ pub enum Out<'a> {
     F32(&'a mut [f32]),
     /// Add to f32.
     AddF32(&'a mut [f32]),
+    /// Add to f32, and write the sums elsewhere.
+    SumF32 {
+        /// What is added to.
+        from: &'a [f32],
+        /// What is written, of the same size.
+        out: &'a mut [f32],
+    },
     /// Round to bf16.
     Bf16(&'a mut [bf16]),
 }
@@ -60,7 +67,7 @@ pub enum Out<'a> {
 impl Out<'_> {
     fn len(&self) -> usize {
         match self {
-            Out::F32(out) | Out::AddF32(out) => out.len(),
+            Out::F32(out) | Out::AddF32(out) | Out::SumF32 { out, .. } => out.len(),
             Out::Bf16(out) => out.len(),
         }
     }
@@ -86,6 +93,9 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
         }
     };
     assert_eq!((lhs_len, out.len()), (m * k, m * n), "matmul {m} x {n} x {k}: sizes of lhs and out");
+    if let Out::SumF32 { from, .. } = &out {
+        assert_eq!(from.len(), m * n, "matmul {m} x {n} x {k}: size of what is added to");
+    }
     match (lhs, rhs) {
         (Lhs::Bf16(a), Rhs::Packed(b)) => {
             assert_eq!((b.n(), b.k()), (n, k), "matmul {m} x {n} x {k}: packed operand's n and k");
@@ -102,13 +112,13 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
         (Lhs::Columns { data, stride }, Rhs::Packed(b)) => {
             assert_eq!((b.n(), b.k()), (n, k), "matmul {m} x {n} x {k}: packed operand's n and k");
             assert!(device.isa() == crate::Isa::Amx, "a left operand by columns on {}", device.isa());
-            tiled::columns_amx(device, m, (data, stride), b, out);
+            super::tiles::columns(device, m, (data, stride), b, out);
         }
         #[cfg(target_arch = "x86_64")]
         (Lhs::Rows { data, stride }, Rhs::Packed(b)) => {
             assert_eq!((b.n(), b.k()), (n, k), "matmul {m} x {n} x {k}: packed operand's n and k");
             assert!(device.isa() == crate::Isa::Amx, "rows apart on {}", device.isa());
-            tiled::rows_amx(device, m, (data, stride), b, out);
+            super::tiles::rows(device, m, (data, stride), b, out);
         }
         #[cfg(target_arch = "x86_64")]
         (Lhs::Rows { .. } | Lhs::Columns { .. }, Rhs::F32 { .. }) => panic!("strides need a packed right operand"),

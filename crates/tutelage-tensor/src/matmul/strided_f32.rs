@@ -51,6 +51,10 @@ pub(super) fn matmul(
     match out {
         Out::F32(out) => device.for_each_block(out, ROWS * n, |index, c| block(index, c.len() / n, c, false)),
         Out::AddF32(out) => device.for_each_block(out, ROWS * n, |index, c| block(index, c.len() / n, c, true)),
+        Out::SumF32 { from, out } => device.for_each_block(out, ROWS * n, |index, c| {
+            c.copy_from_slice(&from[index * ROWS * n..][..c.len()]);
+            block(index, c.len() / n, c, true);
+        }),
         Out::Bf16(out) => device.for_each_block(out, ROWS * n, |index, rounded: &mut [bf16]| {
             let mut c = device.buffer::<f32>(rounded.len());
             block(index, rounded.len() / n, &mut c, false);

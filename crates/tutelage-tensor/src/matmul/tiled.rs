@@ -1,9 +1,7 @@
-//! bf16 products on packed panels: division into blocks, edges, and what happens to a finished tile.
+//! bf16 products on packed panels without tiles: division into blocks, edges, and what happens to a finished tile.
 
 use half::bf16;
 
-#[cfg(target_arch = "x86_64")]
-use super::pack::K_STEP;
 use super::pack::{PANEL, PackedRhs};
 use super::product::Out;
 use crate::{Device, Element};
@@ -42,122 +40,17 @@ unsafe impl Send for Target {}
 unsafe impl Sync for Target {}
 
 impl Target {
-    /// Whether an output of `[m, n]` is written past the caches: it is larger than they are, and each row begins on a
-    /// cache line.
-    #[cfg(target_arch = "x86_64")]
-    fn streams(self, m: usize, n: usize) -> bool {
-        let (address, width) = match self {
-            Target::F32(out) => (out as usize, size_of::<f32>()),
-            Target::Bf16(out) => (out as usize, size_of::<bf16>()),
-            Target::AddF32(_) => return false,
-        };
-        m * n * width >= STREAM_BYTES && address.is_multiple_of(64) && (n * width).is_multiple_of(64)
-    }
-
     fn of(out: Out<'_>) -> Self {
         match out {
             Out::F32(out) => Target::F32(out.as_mut_ptr()),
             Out::AddF32(out) => Target::AddF32(out.as_mut_ptr()),
+            Out::SumF32 { from, out } => {
+                out.copy_from_slice(from);
+                Target::AddF32(out.as_mut_ptr())
+            }
             Out::Bf16(out) => Target::Bf16(out.as_mut_ptr()),
         }
     }
-}
-
-/// `out = a[m, k] b` on tiles, whatever gives their left rows. Sums run along k in one order, so blocks may be
-/// of any size.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn matmul_amx(
-    device: &Device,
-    m: usize,
-    lhs: impl Fn(usize) -> super::amx::LhsTile + Sync,
-    b: &PackedRhs,
-    out: Out<'_>,
-) {
-    let n = b.n();
-    if m == 0 || n == 0 {
-        return;
-    }
-    let steps = b.k_padded() / K_STEP;
-    if steps > 2 * CHUNK_STEPS {
-        return in_chunks(device, m, lhs, b, out);
-    }
-    matmul_steps(device, m, &lhs, b, Target::of(out), 0..steps);
-}
-
-/// Outputs of this size and more are written past the caches (docs/LOG.md has what smaller ones lose).
-#[cfg(target_arch = "x86_64")]
-const STREAM_BYTES: usize = 64 << 20;
-
-/// Right operands larger than this (8 MB) come from memory.
-#[cfg(target_arch = "x86_64")]
-const PREFETCH_ELEMENTS: usize = 4 << 20;
-
-/// Steps along k that are done together where there are more than twice as many: longer rows and panels would
-/// stream through the caches for every tile.
-#[cfg(target_arch = "x86_64")]
-const CHUNK_STEPS: usize = 64;
-
-#[cfg(target_arch = "x86_64")]
-fn in_chunks(
-    device: &Device,
-    m: usize,
-    lhs: impl Fn(usize) -> super::amx::LhsTile + Sync,
-    b: &PackedRhs,
-    out: Out<'_>,
-) {
-    let steps = b.k_padded() / K_STEP;
-    let run = |sums: &mut [f32], add: bool| {
-        for first in (0..steps).step_by(CHUNK_STEPS) {
-            let pointer = sums.as_mut_ptr();
-            let target = if add || first > 0 { Target::AddF32(pointer) } else { Target::F32(pointer) };
-            matmul_steps(device, m, &lhs, b, target, first..(first + CHUNK_STEPS).min(steps));
-        }
-    };
-    match out {
-        Out::F32(out) => run(out, false),
-        Out::AddF32(out) => run(out, true),
-        Out::Bf16(out) => {
-            let mut sums = device.buffer::<f32>(out.len());
-            run(&mut sums, false);
-            out.copy_from_slice(&super::rounded(device, &sums));
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn matmul_steps(
-    device: &Device,
-    m: usize,
-    lhs: &(impl Fn(usize) -> super::amx::LhsTile + Sync),
-    b: &PackedRhs,
-    target: Target,
-    steps: std::ops::Range<usize>,
-) {
-    let n = b.n();
-    // A block's right panels and left rows stay in the second-level cache together.
-    const ROWS: usize = 128;
-    const PANEL_ELEMENTS: usize = 1 << 18;
-    let mut columns = (PANEL_ELEMENTS / (K_STEP * steps.len()).max(1)).clamp(64, 512) / TILE_COLUMNS * TILE_COLUMNS;
-    let row_blocks = m.div_ceil(ROWS);
-    while columns > 64 && row_blocks * n.div_ceil(columns) < 8 * device.n_threads() {
-        columns /= 2;
-    }
-    let stream = target.streams(m, n);
-    device.for_each(row_blocks * n.div_ceil(columns), |index| {
-        // Neighbouring blocks share their columns, so that a thread finds the panels in its cache.
-        let (row, column) = (index % row_blocks * ROWS, index / row_blocks * columns);
-        super::amx::block(&super::amx::Block {
-            rows: row..(row + ROWS).min(m),
-            columns: column..(column + columns).min(n),
-            steps: steps.clone(),
-            lhs,
-            rhs: b,
-            target,
-            n,
-            prefetch: b.n() * b.k_padded() > PREFETCH_ELEMENTS,
-            stream,
-        });
-    });
 }
 
 /// `out = a[m, k] b`.
@@ -168,7 +61,7 @@ pub(super) fn matmul(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: 
     }
     #[cfg(target_arch = "x86_64")]
     if device.isa() == crate::Isa::Amx {
-        return rows_amx(device, m, (a, k), b, out);
+        return super::tiles::rows(device, m, (a, k), b, out);
     }
     let kernel = Kernel::for_device(device);
     // Kernels read whole pairs along k; a row whose length does not fit is copied and padded.
@@ -207,71 +100,6 @@ pub(super) fn matmul(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: 
             }
         }
     });
-}
-
-/// `out = a^T b` with `a` stored as `[k, m]`: each task packs the columns it needs, multiplies them with the whole of
-/// `b`, and forgets them.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn columns_amx(device: &Device, m: usize, (a, stride): (&[bf16], usize), b: &PackedRhs, out: Out<'_>) {
-    let (n, k) = (b.n(), b.k());
-    if m == 0 || n == 0 {
-        return;
-    }
-    let (target, steps, k_padded) = (Target::of(out), b.k_padded() / K_STEP, b.k_padded());
-    let rows_a_task = task_rows(m, device.n_threads());
-    device.for_each(m.div_ceil(rows_a_task), |index| {
-        let row = index * rows_a_task;
-        let width = rows_a_task.min(m - row);
-        let mut packed = device.buffer::<bf16>(width.next_multiple_of(MAX_TILE_ROWS) * k_padded);
-        super::pack::pack_columns(&mut packed, (k, stride), a, (row, width));
-        let lhs = |tile: usize| super::amx::LhsTile {
-            pointer: packed[(tile - row) * k_padded..][..MAX_TILE_ROWS * k_padded].as_ptr(),
-            row_bytes: 64,
-            half_bytes: PANEL * k_padded * size_of::<bf16>(),
-            step_bytes: 1024,
-        };
-        super::amx::block(&super::amx::Block {
-            rows: row..row + width,
-            columns: 0..n,
-            steps: 0..steps,
-            lhs,
-            rhs: b,
-            target,
-            n,
-            prefetch: false,
-            stream: false,
-        });
-    });
-}
-
-/// Rows of a task: as many as share the right operand's panels well, as few as keep all threads at work.
-#[cfg(target_arch = "x86_64")]
-fn task_rows(m: usize, n_threads: usize) -> usize {
-    let longest = |rows: usize| m.div_ceil(rows).div_ceil(n_threads) * rows;
-    [128, 96, 64, 32].into_iter().min_by_key(|&rows| longest(rows)).unwrap_or(128)
-}
-
-/// `out = a[m, k] b`, rows of `a` being `stride` apart.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn rows_amx(device: &Device, m: usize, (a, stride): (&[bf16], usize), b: &PackedRhs, out: Out<'_>) {
-    use super::amx::LhsTile;
-    let k = b.k();
-    // Whole rows are read where they lie; the last, incomplete tile, and rows that are no whole steps, from a
-    // padded copy.
-    let whole = if k == b.k_padded() { m - m % MAX_TILE_ROWS } else { 0 };
-    let k_padded = b.k_padded();
-    let mut rest = device.zeros::<bf16>((m - whole).next_multiple_of(MAX_TILE_ROWS) * k_padded);
-    for (to, from) in rest.chunks_exact_mut(k_padded.max(1)).zip(a[whole * stride..].chunks(stride.max(1))) {
-        to[..k].copy_from_slice(&from[..k]);
-    }
-    let lhs = |row: usize| {
-        let (rows, stride) =
-            if row < whole { (&a[row * stride..], stride) } else { (&rest[(row - whole) * k_padded..], k_padded) };
-        let row_bytes = stride * size_of::<bf16>();
-        assert!(rows.len() >= (MAX_TILE_ROWS - 1) * stride + k_padded, "left operand is too short");
-        LhsTile { pointer: rows.as_ptr(), row_bytes, half_bytes: PANEL * row_bytes, step_bytes: 64 }
-    };
-    matmul_amx(device, m, lhs, b, out);
 }
 
 /// Writes a tile's valid part.

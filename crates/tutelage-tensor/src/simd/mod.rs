@@ -12,6 +12,8 @@ mod tests;
 
 pub(crate) use block_product::{BlockProduct, Strided};
 pub(crate) use exp::exp;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use instructions::Avx512Bf16;
 pub(crate) use instructions::{Instructions, LANES, load, store};
 pub use isa::{Isa, IsaUnavailable};
 pub(crate) use isa::{SimdTask, multiply_add};

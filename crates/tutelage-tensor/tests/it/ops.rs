@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tutelage_tensor::kernels::attention::{AttentionShape, KvCache, RopeTable, reference::Inputs};
-use tutelage_tensor::kernels::{embedding, linear, rms_norm, swiglu};
+use tutelage_tensor::kernels::feed_forward::FeedForward;
+use tutelage_tensor::kernels::{embedding, feed_forward, linear, rms_norm, swiglu};
 use tutelage_tensor::{Grads, Params, Precision, Tape, Tensor};
 use tutelage_testkit::{assert_close, wave};
 
@@ -56,6 +57,42 @@ fn linear_add_passes_the_residual_through() {
         let (dx, _) =
             linear::reference::backward(&rounded(&params, &x), &rounded(&params, &w), k, &rounded(&params, &g));
         check("dx", precision, &nodes.of(&leaf).unwrap().to_vec(), &dx);
+    }
+}
+
+#[test]
+fn feed_forward_agrees_on_tiles_and_in_parts() {
+    let (t, d) = (37, 70);
+    // The second width divides into tiles.
+    for ((device, precision), d_ff) in modes().flat_map(|mode| [(mode.clone(), 24), (mode, 96)]) {
+        let (x, r, g) = (wave(t * d, 4, 1.0), wave(t * d, 5, 1.0), wave(t * d, 6, 1.0));
+        let [w1, w3, w2] = [1, 2, 3].map(|seed| wave(d_ff * d, seed, 0.3));
+        let mut params = Params::new(&device, precision);
+        let ids = FeedForward {
+            w1: params.push("w1", [d_ff, d], &narrow(&w1)),
+            w3: params.push("w3", [d_ff, d], &narrow(&w3)),
+            w2: params.push("w2", [d, d_ff], &narrow(&w2)),
+        };
+        let [w1, w3, w2] = [w1, w3, w2].map(|w| rounded(&params, &w));
+        let weights = feed_forward::reference::Weights { w1: &w1, w3: &w3, w2: &w2, d_model: d };
+        let (x_r, g_r) = (rounded(&params, &x), rounded(&params, &g));
+        let mut tape = Tape::training(&params);
+        let leaf = tape.leaf(activation(&params, &[t, d], &x));
+        let residual = tape.leaf(Tensor::from_f32(&device, [t, d], &narrow(&r)));
+        let y = tape.feed_forward(&leaf, ids, &residual);
+        let unit = feed_forward::reference::forward(&x_r, weights);
+        check("y", precision, &y.value().to_vec(), &unit.iter().zip(&r).map(|(a, b)| a + b).collect::<Vec<_>>());
+        let mut again = Tape::inference(&params);
+        let (x, r) = (again.leaf(leaf.value().clone()), again.leaf(residual.value().clone()));
+        assert!(again.feed_forward(&x, ids, &r).value().to_vec() == y.value().to_vec(), "with and without a way back");
+        let mut grads = Grads::zeros(&params);
+        let nodes = tape.backward(&y, Tensor::from_f32(&device, [t, d], &narrow(&g)), &mut grads);
+        let expected = feed_forward::reference::backward(&x_r, weights, &g_r);
+        check("d residual", Precision::F32, &nodes.of(&residual).unwrap().to_vec(), &g);
+        check("dx", precision, &nodes.of(&leaf).unwrap().to_vec(), &expected.dx);
+        check("dw1", precision, grads.get(ids.w1), &expected.dw1);
+        check("dw3", precision, grads.get(ids.w3), &expected.dw3);
+        check("dw2", precision, grads.get(ids.w2), &expected.dw2);
     }
 }
 

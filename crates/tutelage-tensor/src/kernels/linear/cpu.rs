@@ -86,8 +86,20 @@ pub(crate) fn weight_gradient_rows(
     matmul(device, (n, k, t), Lhs::Columns { data: grad, stride }, Rhs::Packed(&right), Out::AddF32(dw));
 }
 
+/// The same with `x` packed already, for gradients of `n` columns that lie together.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn weight_gradient_packed(
+    device: &Device,
+    (grad, n): (&[half::bf16], usize),
+    x: &PackedRhs,
+    dw: &mut [f32],
+) {
+    let lhs = Lhs::Columns { data: grad, stride: n };
+    matmul(device, (n, x.n(), x.k()), lhs, Rhs::Packed(x), Out::AddF32(dw));
+}
+
 /// An f32 gradient in the activations' type.
-pub(super) fn as_activation(params: &Params, grad: &Tensor) -> Tensor {
+pub(crate) fn as_activation(params: &Params, grad: &Tensor) -> Tensor {
     match params.precision().activation() {
         DType::F32 => grad.clone(),
         DType::Bf16 => Tensor::new(grad.shape(), rounded(params.device(), grad.slice::<f32>())),
@@ -95,12 +107,10 @@ pub(super) fn as_activation(params: &Params, grad: &Tensor) -> Tensor {
 }
 
 /// `residual + x W^T`, f32.
-pub(super) fn forward_add(params: &Params, weight: ParamId, x: &Tensor, residual: &Tensor) -> Tensor {
-    const BLOCK: usize = 1 << 14;
+pub(crate) fn forward_add(params: &Params, weight: ParamId, x: &Tensor, residual: &Tensor) -> Tensor {
     let from = residual.slice::<f32>();
     let mut out: Buffer<f32> = params.device().buffer(from.len());
-    params.device().for_each_block(&mut out, BLOCK, |i, to| to.copy_from_slice(&from[i * BLOCK..][..to.len()]));
-    forward_into(params, weight, x, Out::AddF32(&mut out));
+    forward_into(params, weight, x, Out::SumF32 { from, out: &mut out });
     Tensor::new(residual.shape(), out)
 }
 

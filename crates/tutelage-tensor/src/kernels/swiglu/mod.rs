@@ -1,5 +1,5 @@
 //! `silu(gate) * up`, `silu(x) = x / (1 + e^-x)`.
 
-mod cpu;
+pub(super) mod cpu;
 mod op;
 pub mod reference;

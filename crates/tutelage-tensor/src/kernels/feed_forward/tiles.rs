@@ -1,0 +1,206 @@
+//! The feed-forward on tiles (AMX), in bf16.
+//!
+//! A tile of the first product holds 16 columns of the gate and the same 16 of the other branch, so its epilogue
+//! writes the gated unit. What the way back needs of them is kept side by side: `gate_up[t, 2 d_ff]`, 16 of the gate,
+//! 16 of the other branch, and so on. The epilogue of the unit's gradient reads them where it is computed.
+
+use std::arch::x86_64::*;
+
+use half::bf16;
+
+use super::super::linear::cpu as linear;
+use super::super::swiglu::cpu::{gradient_lanes, lanes};
+use super::FeedForward;
+use crate::device::DisjointOut;
+use crate::matmul::epilogue::{At, Epilogue, WriteBf16, fetch, rounded};
+use crate::matmul::{LeftRows, PackedRhs, Panels, Rhs, Term, tile_product};
+use crate::simd::{Avx512Bf16, LANES};
+use crate::tape::{Backward, Node};
+use crate::{Buffer, DType, Device, Isa, ParamId, Params, Tape, Tensor, Var};
+
+/// Whether the products run on tiles, and `d_ff` divides into their columns.
+pub(super) fn suits(params: &Params, weights: FeedForward, x: &Var) -> bool {
+    params.device().isa() == Isa::Amx
+        && x.value().dtype() == DType::Bf16
+        && params.get(weights.w1).shape()[0].is_multiple_of(2 * LANES)
+}
+
+pub(super) fn record(tape: &mut Tape<'_>, x: &Var, weights: FeedForward, residual: &Var) -> Var {
+    let params = tape.params();
+    let device = params.device();
+    let (t, _) = x.value().dims2();
+    let d_ff = params.get(weights.w1).shape()[0];
+    let mut h: Buffer<bf16> = device.buffer(t * d_ff);
+    let mut gate_up = tape.records().then(|| device.buffer::<bf16>(2 * t * d_ff));
+    let right = Panels::Pair(packed(params.forward_rhs(weights.w1)), packed(params.forward_rhs(weights.w3)));
+    device.timed("feed-forward, gated", || {
+        let left = left(device, x.value());
+        let terms = [Term { left: &left, right }];
+        let h = DisjointOut::new(&mut h);
+        match &mut gate_up {
+            Some(gate_up) => {
+                let gate_up = DisjointOut::new(gate_up);
+                tile_product(device, t, &terms, &Gated { h, gate_up: Some(gate_up), d_ff });
+            }
+            None => tile_product(device, t, &terms, &Gated { h, gate_up: None, d_ff }),
+        }
+    });
+    let h = Tensor::new([t, d_ff], h);
+    let value = device.timed("feed-forward, out", || linear::forward_add(params, weights.w2, &h, residual.value()));
+    tape.record(value, || {
+        let kept = Kept { x: x.value().clone(), gate_up, h };
+        Box::new(FeedForwardNode { kept, weights, nodes: (x.node(), residual.node()) })
+    })
+}
+
+struct Kept {
+    x: Tensor,
+    gate_up: Option<Buffer<bf16>>,
+    h: Tensor,
+}
+
+struct FeedForwardNode {
+    kept: Kept,
+    weights: FeedForward,
+    nodes: (Option<usize>, Option<usize>),
+}
+
+impl<'p> Node<'p> for FeedForwardNode {
+    fn backward(self: Box<Self>, grad: Tensor, cx: &mut Backward<'_, 'p>) {
+        let (params, device, w) = (cx.params, cx.params.device(), self.weights);
+        let Kept { x, gate_up, h } = self.kept;
+        let ((t, d_model), (_, d_ff)) = (x.dims2(), h.dims2());
+        let dy = device.timed("gradient rounding", || linear::as_activation(params, &grad));
+        cx.add(self.nodes.1, grad);
+        let mut weight_gradient = |id: ParamId, grad: &[bf16], x: &PackedRhs, n: usize| {
+            let dw = cx.grads.get_mut(id);
+            device.timed("feed-forward, weight gradient", || linear::weight_gradient_packed(device, (grad, n), x, dw));
+        };
+        let packed_h =
+            device.timed("activation packing", || PackedRhs::from_rows_kn(device, d_ff, t, h.slice::<bf16>()));
+        drop(h);
+        weight_gradient(w.w2, dy.slice(), &packed_h, d_model);
+        drop(packed_h);
+        let (mut dgate, mut dup) = (device.buffer::<bf16>(t * d_ff), device.buffer::<bf16>(t * d_ff));
+        let right = Panels::Of(packed(params.backward_rhs(w.w2)));
+        device.timed("feed-forward, gated gradient", || {
+            let Some(gate_up) = &gate_up else { unreachable!("a node exists only where it was recorded") };
+            let (dgate, dup) = (DisjointOut::new(&mut dgate), DisjointOut::new(&mut dup));
+            let left = left(device, &dy);
+            tile_product(device, t, &[Term { left: &left, right }], &GatedGradient { gate_up, dgate, dup, d_ff });
+        });
+        drop((gate_up, dy));
+        let packed_x =
+            device.timed("activation packing", || PackedRhs::from_rows_kn(device, d_model, t, x.slice::<bf16>()));
+        weight_gradient(w.w1, &dgate, &packed_x, d_ff);
+        weight_gradient(w.w3, &dup, &packed_x, d_ff);
+        drop(packed_x);
+        if self.nodes.0.is_none() {
+            return;
+        }
+        let mut dx = device.buffer::<bf16>(t * d_model);
+        let right = [w.w1, w.w3].map(|id| Panels::Of(packed(params.backward_rhs(id))));
+        device.timed("feed-forward, input gradient", || {
+            let left = [&dgate, &dup].map(|rows| LeftRows::new(device, t, d_ff, (rows, d_ff)));
+            let terms = [Term { left: &left[0], right: right[0] }, Term { left: &left[1], right: right[1] }];
+            tile_product(device, t, &terms, &WriteBf16 { out: DisjointOut::new(&mut dx), n: d_model });
+        });
+        cx.add(self.nodes.0, Tensor::new([t, d_model], dx));
+    }
+}
+
+fn packed(rhs: Rhs<'_>) -> &PackedRhs {
+    match rhs {
+        Rhs::Packed(packed) => packed,
+        Rhs::F32 { .. } => unreachable!("bf16 weights are packed for tiles"),
+    }
+}
+
+fn left<'a>(device: &Device, x: &'a Tensor) -> LeftRows<'a> {
+    let (t, k) = x.dims2();
+    LeftRows::new(device, t, k, (x.slice(), k))
+}
+
+/// Takes 16 columns of the gate and of the other branch; both are rounded before the unit is computed.
+struct Gated<'a> {
+    h: DisjointOut<'a, bf16>,
+    gate_up: Option<DisjointOut<'a, bf16>>,
+    d_ff: usize,
+}
+impl Epilogue for Gated<'_> {
+    #[inline(always)]
+    unsafe fn row(&self, at: At, [gate, up]: [__m512; 2]) {
+        // SAFETY: the caller's promise; a tile of this product is 16 columns of `h` and 32 of `gate_up`.
+        unsafe {
+            let both = rounded(gate, up);
+            if let Some(gate_up) = &self.gate_up {
+                _mm512_stream_si512(gate_up.pointer().add(at.row * 2 * self.d_ff + at.column).cast(), both);
+            }
+            let (gate, up) = widened(both);
+            let h = narrowed(lanes::<Avx512Bf16>(gate, up));
+            _mm256_storeu_si256(self.h.pointer().add(at.row * self.d_ff + at.column / 2).cast(), h);
+        }
+    }
+
+    #[inline(always)]
+    fn fetch(&self, row: usize, column: usize) {
+        fetch(self.h.pointer().wrapping_add(row * self.d_ff + column / 2), 1);
+    }
+}
+
+/// Takes 32 columns of the unit's gradient, writes those of the gate's and the other branch's.
+struct GatedGradient<'a> {
+    gate_up: &'a [bf16],
+    dgate: DisjointOut<'a, bf16>,
+    dup: DisjointOut<'a, bf16>,
+    d_ff: usize,
+}
+impl Epilogue for GatedGradient<'_> {
+    #[inline(always)]
+    unsafe fn row(&self, at: At, dh: [__m512; 2]) {
+        // SAFETY: the caller's promise; 32 columns of `h` are 64 of `gate_up`.
+        unsafe {
+            let from = self.gate_up.as_ptr().add(2 * (at.row * self.d_ff + at.column));
+            let (mut dgate, mut dup) = ([_mm256_setzero_si256(); 2], [_mm256_setzero_si256(); 2]);
+            for half in 0..2 {
+                let (gate, up) = widened(_mm512_loadu_si512(from.add(32 * half).cast()));
+                let dh: [f32; LANES] = std::mem::transmute(dh[half]);
+                let (a, b) = gradient_lanes::<Avx512Bf16>(gate, up, dh);
+                (dgate[half], dup[half]) = (narrowed(a), narrowed(b));
+            }
+            let to = at.row * self.d_ff + at.column;
+            for (out, halves) in [(&self.dgate, dgate), (&self.dup, dup)] {
+                let line = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(halves[0]), halves[1]);
+                _mm512_storeu_si512(out.pointer().add(to).cast(), line);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn fetch(&self, row: usize, column: usize) {
+        fetch(self.gate_up.as_ptr().wrapping_add(2 * (row * self.d_ff + column)), 2);
+        for out in [&self.dgate, &self.dup] {
+            fetch(out.pointer().wrapping_add(row * self.d_ff + column), 1);
+        }
+    }
+}
+
+/// 32 of bf16 as twice 16 of f32.
+#[inline(always)]
+unsafe fn widened(both: __m512i) -> ([f32; LANES], [f32; LANES]) {
+    // SAFETY: the caller's promise: AVX-512; vectors and arrays are the same bytes.
+    unsafe {
+        let low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(both));
+        let high = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64::<1>(both));
+        (
+            std::mem::transmute::<__m512i, [f32; LANES]>(_mm512_slli_epi32::<16>(low)),
+            std::mem::transmute::<__m512i, [f32; LANES]>(_mm512_slli_epi32::<16>(high)),
+        )
+    }
+}
+
+#[inline(always)]
+unsafe fn narrowed(lanes: [f32; LANES]) -> __m256i {
+    // SAFETY: the caller's promise: AVX-512 with bf16; vectors and arrays are the same bytes.
+    unsafe { std::mem::transmute(_mm512_cvtneps_pbh(std::mem::transmute::<[f32; LANES], __m512>(lanes))) }
+}

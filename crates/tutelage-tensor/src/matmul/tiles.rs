@@ -1,0 +1,156 @@
+//! bf16 products on tiles: division into blocks, and what their sums go to.
+//!
+//! Sums run along k in one order, so blocks may be of any size.
+
+use half::bf16;
+
+use super::amx::{Block, Panels, Term, block};
+use super::epilogue::{AddF32, Epilogue, Stream, WriteBf16, WriteF32};
+use super::left::{Left, LeftColumns, LeftRows};
+use super::pack::{K_STEP, PackedRhs};
+use super::product::Out;
+use super::tiled::TILE_COLUMNS;
+use crate::Device;
+use crate::device::DisjointOut;
+
+/// Outputs of this size and more are written past the caches (docs/LOG.md has what smaller ones lose).
+const STREAM_BYTES: usize = 64 << 20;
+/// Right operands larger than this (8 MB) come from memory.
+const PREFETCH_ELEMENTS: usize = 4 << 20;
+/// Steps along k that are done together where there are more than twice as many: longer rows and panels would
+/// stream through the caches for every tile.
+const CHUNK_STEPS: usize = 64;
+/// Rows of a block.
+const ROWS: usize = 128;
+
+/// `out = a[m, k] b`, rows of `a` being `stride` apart.
+pub(super) fn rows(device: &Device, m: usize, a: (&[bf16], usize), b: &PackedRhs, out: Out<'_>) {
+    let left = LeftRows::new(device, m, b.k(), a);
+    let steps = b.k_padded() / K_STEP;
+    let term = [Term { left: &left, right: Panels::Of(b) }];
+    let n = b.n();
+    let chunk = if steps > 2 * CHUNK_STEPS { CHUNK_STEPS } else { steps.max(1) };
+    let add = |sums: &mut [f32], first: usize| {
+        for first in (first..steps).step_by(chunk) {
+            sum(device, m, &term, first..(first + chunk).min(steps), &AddF32::to(sums, n));
+        }
+    };
+    match out {
+        Out::F32(out) => {
+            let stream = streams(m, n, out);
+            let epilogue = WriteF32 { out: DisjointOut::new(out), n };
+            if stream {
+                sum(device, m, &term, 0..chunk, &Stream(epilogue));
+            } else {
+                sum(device, m, &term, 0..chunk, &epilogue);
+            }
+            add(out, chunk);
+        }
+        Out::SumF32 { from, out } => {
+            sum(device, m, &term, 0..chunk, &AddF32::sum(from, out, n));
+            add(out, chunk);
+        }
+        Out::AddF32(out) => add(out, 0),
+        Out::Bf16(out) if chunk < steps => {
+            let mut sums = device.buffer::<f32>(out.len());
+            let epilogue = WriteF32 { out: DisjointOut::new(&mut sums), n };
+            sum(device, m, &term, 0..chunk, &epilogue);
+            add(&mut sums, chunk);
+            out.copy_from_slice(&super::rounded(device, &sums));
+        }
+        Out::Bf16(out) => {
+            let stream = streams(m, n, out);
+            let epilogue = WriteBf16 { out: DisjointOut::new(out), n };
+            if stream {
+                sum(device, m, &term, 0..steps, &Stream(epilogue));
+            } else {
+                sum(device, m, &term, 0..steps, &epilogue);
+            }
+        }
+    }
+}
+
+/// Whether an output of `[m, n]` is written past the caches: it is larger than they are, and each row begins on a
+/// cache line and consists of whole tiles.
+fn streams<T>(m: usize, n: usize, out: &[T]) -> bool {
+    m * n * size_of::<T>() >= STREAM_BYTES && out.as_ptr().addr().is_multiple_of(64) && n.is_multiple_of(TILE_COLUMNS)
+}
+
+/// The sum of products of `m` rows, over the whole of k, for an epilogue of one's own.
+pub(crate) fn product(device: &Device, m: usize, terms: &[Term<'_, LeftRows<'_>>], epilogue: &impl Epilogue) {
+    let steps = terms.first().map_or(0, |term| term.right.k_padded() / K_STEP);
+    sum(device, m, terms, 0..steps, epilogue);
+}
+
+fn sum<L: Left, E: Epilogue>(
+    device: &Device,
+    m: usize,
+    terms: &[Term<'_, L>],
+    steps: std::ops::Range<usize>,
+    epilogue: &E,
+) {
+    let Some(first) = terms.first() else { return };
+    let n = first.right.n();
+    if m == 0 || n == 0 {
+        return;
+    }
+    // A block's right panels and left rows stay in the second-level cache together.
+    const PANEL_ELEMENTS: usize = 1 << 18;
+    let depth = (terms.len() * K_STEP * steps.len()).max(1);
+    let mut columns = (PANEL_ELEMENTS / depth).clamp(64, 512) / TILE_COLUMNS * TILE_COLUMNS;
+    let row_blocks = m.div_ceil(ROWS);
+    while columns > 64 && row_blocks * n.div_ceil(columns) < 8 * device.n_threads() {
+        columns /= 2;
+    }
+    device.for_each(row_blocks * n.div_ceil(columns), |index| {
+        // Neighbouring blocks share their columns, so that a thread finds the panels in its cache.
+        let (row, column) = (index % row_blocks * ROWS, index / row_blocks * columns);
+        block(&Block {
+            rows: row..(row + ROWS).min(m),
+            columns: column..(column + columns).min(n),
+            steps: steps.clone(),
+            terms,
+            epilogue,
+            prefetch: n * first.right.k_padded() > PREFETCH_ELEMENTS,
+        });
+    });
+}
+
+/// `out = a^T b` with `a` stored as `[k, m]`: each task packs the columns it needs, multiplies them with the whole of
+/// `b`, and forgets them.
+pub(super) fn columns(device: &Device, m: usize, (a, stride): (&[bf16], usize), b: &PackedRhs, out: Out<'_>) {
+    let n = b.n();
+    match out {
+        Out::F32(out) => columns_to(device, m, (a, stride), b, &WriteF32 { out: DisjointOut::new(out), n }),
+        Out::AddF32(out) => columns_to(device, m, (a, stride), b, &AddF32::to(out, n)),
+        Out::SumF32 { from, out } => columns_to(device, m, (a, stride), b, &AddF32::sum(from, out, n)),
+        Out::Bf16(out) => columns_to(device, m, (a, stride), b, &WriteBf16 { out: DisjointOut::new(out), n }),
+    }
+}
+
+fn columns_to<E: Epilogue>(device: &Device, m: usize, (a, stride): (&[bf16], usize), b: &PackedRhs, epilogue: &E) {
+    let (n, k) = (b.n(), b.k());
+    if m == 0 || n == 0 {
+        return;
+    }
+    let rows_a_task = task_rows(m, device.n_threads());
+    device.for_each(m.div_ceil(rows_a_task), |index| {
+        let row = index * rows_a_task;
+        let width = rows_a_task.min(m - row);
+        let left = LeftColumns::pack(device, (k, stride), a, (row, width));
+        block(&Block {
+            rows: row..row + width,
+            columns: 0..n,
+            steps: 0..b.k_padded() / K_STEP,
+            terms: &[Term { left: &left, right: Panels::Of(b) }],
+            epilogue,
+            prefetch: false,
+        });
+    });
+}
+
+/// Rows of a task: as many as share the right operand's panels well, as few as keep all threads at work.
+fn task_rows(m: usize, n_threads: usize) -> usize {
+    let longest = |rows: usize| m.div_ceil(rows).div_ceil(n_threads) * rows;
+    [128, 96, 64, 32].into_iter().min_by_key(|&rows| longest(rows)).unwrap_or(128)
+}
