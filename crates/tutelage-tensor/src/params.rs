@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use half::bf16;
 
-use crate::matmul::{PackedRhs, Rhs};
+use crate::matmul::{Out, PackedRhs, Rhs};
 use crate::{Buffer, Device, Element, Precision};
 
 /// Index of a parameter in its [`Params`].
@@ -167,6 +167,22 @@ impl Params {
         &mut param.master
     }
 
+    /// The master values for an update, and both packed copies if they exist, to be written with them; other copies
+    /// are forgotten.
+    pub(crate) fn for_update(&mut self, id: ParamId) -> (&mut [f32], Option<[&mut PackedRhs; 2]>) {
+        let param = &self.entries[id.0];
+        let both = [&param.forward, &param.backward].map(|copy| matches!(copy.get(), Some(WeightCopy::Packed(_))));
+        if both != [true, true] {
+            return (self.values_mut(id), None);
+        }
+        let param = &mut self.entries[id.0];
+        let copies = [&mut param.forward, &mut param.backward].map(|copy| match copy.get_mut() {
+            Some(WeightCopy::Packed(packed)) => packed,
+            _ => unreachable!("both were just found to be packed"),
+        });
+        (&mut param.master, Some(copies))
+    }
+
     /// Right operand of `x W^T` for `W [n, k]`.
     pub(crate) fn forward_rhs(&self, id: ParamId) -> Rhs<'_> {
         let param = self.get(id);
@@ -213,32 +229,54 @@ impl Params {
 /// Sums of gradients, one f32 array a parameter.
 #[derive(Debug)]
 pub struct Grads {
+    device: Device,
     entries: Vec<Buffer<f32>>,
+    /// Entries that stand for zeros, whatever their memory holds: the first to come writes instead of adding.
+    empty: Vec<bool>,
 }
 
 impl Grads {
     /// Zeros for every parameter.
     pub fn zeros(params: &Params) -> Self {
-        Self { entries: params.entries.iter().map(|p| params.device.zeros(p.len)).collect() }
+        let entries: Vec<_> = params.entries.iter().map(|p| params.device.zeros(p.len)).collect();
+        Self { device: params.device.clone(), empty: vec![false; entries.len()], entries }
     }
 
-    /// Sets all to zero.
-    pub fn clear(&mut self, device: &Device) {
-        const BLOCK: usize = 1 << 16;
-        device.timed("gradient clear", || {
-            for entry in &mut self.entries {
-                device.for_each_block(entry, BLOCK, |_, block| block.fill(0.0));
-            }
-        });
+    /// Sets all to zero; memory is written only where a gradient is then read or added to without having been written.
+    pub fn clear(&mut self) {
+        self.empty.fill(true);
+    }
+
+    /// Writes the zeros of entries that nothing was added to since [`Grads::clear`], so that all can be read.
+    pub fn settle(&mut self) {
+        for id in (0..self.entries.len()).map(ParamId) {
+            self.get_mut(id);
+        }
     }
 
     /// The gradient of one parameter.
+    ///
+    /// # Panics
+    /// When it was cleared and neither written nor settled.
     pub fn get(&self, id: ParamId) -> &[f32] {
+        assert!(!self.empty[id.0], "gradient {} is read before it is settled", id.0);
         &self.entries[id.0]
     }
 
     /// The gradient of one parameter, for adding to.
     pub fn get_mut(&mut self, id: ParamId) -> &mut [f32] {
-        &mut self.entries[id.0]
+        const BLOCK: usize = 1 << 16;
+        let entry = &mut self.entries[id.0];
+        if std::mem::replace(&mut self.empty[id.0], false) {
+            self.device
+                .timed("gradient clear", || self.device.for_each_block(entry, BLOCK, |_, block| block.fill(0.0)));
+        }
+        entry
+    }
+
+    /// The gradient of one parameter as the output of a product whose result is added.
+    pub(crate) fn out(&mut self, id: ParamId) -> Out<'_> {
+        let entry = &mut self.entries[id.0];
+        if std::mem::replace(&mut self.empty[id.0], false) { Out::F32(entry) } else { Out::AddF32(entry) }
     }
 }

@@ -63,12 +63,13 @@ impl Learner {
         let device = self.model.params().device().clone();
         device.enter(|| {
             let result = accumulate(&self.model, batches, config, step, teacher, &mut self.grads)?;
+            self.grads.settle();
             let grad_norm = grad_norm(self.model.params(), &self.grads);
             let updated = result.terms.loss.is_finite() && grad_norm.is_finite();
             if updated {
                 update(&mut self.model, &self.grads, &mut self.moments, config, step, grad_norm);
             }
-            self.grads.clear(self.model.params().device());
+            self.grads.clear();
             Ok(StepOutcome { terms: result.terms, tokens: result.tokens, grad_norm, updated })
         })
     }

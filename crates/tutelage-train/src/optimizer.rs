@@ -35,7 +35,6 @@ pub(crate) fn update(
 ) {
     let scale = if config.grad_clip > 0.0 && norm > config.grad_clip { config.grad_clip / norm } else { 1.0 };
     let params = model.params_mut();
-    let device = params.device().clone();
     let ids: Vec<_> = params.iter().map(|(id, param)| (id, param.is_matrix())).collect();
     for (id, is_matrix) in ids {
         let scalars = AdamWStep {
@@ -48,6 +47,6 @@ pub(crate) fn update(
             grad_scale: scale as f32,
         };
         let (m, v) = (moments.first.get_mut(id), moments.second.get_mut(id));
-        adamw(&device, scalars, params.values_mut(id), grads.get(id), m, v);
+        adamw(params, id, scalars, grads.get(id), m, v);
     }
 }

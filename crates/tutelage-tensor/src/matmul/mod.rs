@@ -32,6 +32,7 @@ pub(crate) use convert::{rounded, transposed};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use left::LeftRows;
 pub use pack::PackedRhs;
+pub(crate) use pack::pack_part;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use pack_avx512::{interleaved_tile, left_tile, transposed_tile};
 pub use product::{Lhs, Out, Rhs, matmul};

@@ -83,10 +83,12 @@ fn attention() {
 fn optimizer() {
     let (fixture, device) = (fixture(), device(1));
     let array = |name: &str| narrow(&fixture.get(&format!("adamw.{name}")).1);
-    let (mut w, mut m, mut v) = (array("before"), vec![0.0; 50], vec![0.0; 50]);
+    let mut params = Params::new(&device, Precision::F32);
+    let id = params.push("w", [50], &array("before"));
+    let (mut m, mut v) = (vec![0.0; 50], vec![0.0; 50]);
     for t in 1..=3u64 {
         let step = AdamWStep { lr: 0.01, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, t, grad_scale: 1.0 };
-        adamw(&device, step, &mut w, &array(&format!("grad{}", t - 1)), &mut m, &mut v);
+        adamw(&mut params, id, step, &array(&format!("grad{}", t - 1)), &mut m, &mut v);
     }
-    close("after", &w, &fixture.get("adamw.after").1);
+    close("after", params.get(id).values(), &fixture.get("adamw.after").1);
 }

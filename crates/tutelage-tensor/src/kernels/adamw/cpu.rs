@@ -1,7 +1,9 @@
 //! One fused pass over weights, gradients and moments.
 
-use crate::Device;
+use crate::device::DisjointOut;
+use crate::matmul::{PackedRhs, pack_part};
 use crate::simd::{Instructions, SimdTask, multiply_add};
+use crate::{Device, ParamId, Params};
 
 /// Scalars of one step.
 #[derive(Debug, Clone, Copy)]
@@ -24,21 +26,79 @@ pub struct AdamWStep {
 
 const BLOCK: usize = 1 << 13;
 
-/// Updates `weights` and both moments.
-pub fn adamw(device: &Device, step: AdamWStep, weights: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]) {
-    device.timed("adamw", || update(device, step, weights, grad, m, v));
+/// Updates a parameter and both its moments. Where its matrix is packed, the copies are written in the same pass.
+pub fn adamw(params: &mut Params, id: ParamId, step: AdamWStep, grad: &[f32], m: &mut [f32], v: &mut [f32]) {
+    let device = params.device().clone();
+    let shape = params.get(id).shape().to_vec();
+    let (weights, copies) = params.for_update(id);
+    let n = weights.len();
+    assert_eq!((grad.len(), m.len(), v.len()), (n, n, n), "sizes of gradient and moments");
+    let correction = |beta: f32| (1.0 - f64::from(beta).powf(step.t as f64)) as f32;
+    let scalars = Scalars { step, c1: correction(step.beta1), c2: correction(step.beta2) };
+    let state = State { grad, w: DisjointOut::new(weights), m: DisjointOut::new(m), v: DisjointOut::new(v) };
+    device.timed("adamw", || match (copies, &shape[..]) {
+        (Some(copies), &[rows, columns]) => matrix(&device, &scalars, &state, copies, (rows, columns)),
+        _ => device.for_each(n.div_ceil(BLOCK), |index| {
+            let start = index * BLOCK;
+            // SAFETY: each task has its own block.
+            unsafe { state.update(&device, &scalars, start, BLOCK.min(n - start)) };
+        }),
+    });
 }
 
-fn update(device: &Device, step: AdamWStep, weights: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]) {
-    let correction = |beta: f32| (1.0 - f64::from(beta).powf(step.t as f64)) as f32;
-    let (c1, c2) = (correction(step.beta1), correction(step.beta2));
-    let moments: Vec<_> = m.chunks_mut(BLOCK).zip(v.chunks_mut(BLOCK)).map(std::sync::Mutex::new).collect();
-    device.for_each_block(weights, BLOCK, |index, w| {
-        // Each lock is taken once, by the task of its block.
-        let mut guard = moments[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (m, v) = &mut *guard;
-        device.isa().run(Update { step, c1, c2, w, grad: &grad[index * BLOCK..], m, v });
+/// Rows of a task, and columns that are updated and then packed while they are at hand.
+const ROWS: usize = 32;
+const COLUMNS: usize = 512;
+
+fn matrix(
+    device: &Device,
+    scalars: &Scalars,
+    state: &State<'_>,
+    [forward, backward]: [&mut PackedRhs; 2],
+    (rows, columns): (usize, usize),
+) {
+    let (forward, backward) = (forward.out(), backward.out());
+    let fast = device.isa().has_bf16_products();
+    device.for_each(rows.div_ceil(ROWS), |index| {
+        let row = index * ROWS;
+        let height = ROWS.min(rows - row);
+        for column in (0..columns).step_by(COLUMNS) {
+            let width = COLUMNS.min(columns - column);
+            // SAFETY: each task has its own rows, of the weights and so of the copies.
+            unsafe {
+                for r in row..row + height {
+                    state.update(device, scalars, r * columns + column, width);
+                }
+                let part = state.w.slice(row * columns + column, (height - 1) * columns + width);
+                let at = (row, column);
+                pack_part(fast, [&forward, &backward], (part, columns), at, (height, width));
+            }
+        }
     });
+}
+
+struct Scalars {
+    step: AdamWStep,
+    c1: f32,
+    c2: f32,
+}
+
+struct State<'a> {
+    grad: &'a [f32],
+    w: DisjointOut<'a, f32>,
+    m: DisjointOut<'a, f32>,
+    v: DisjointOut<'a, f32>,
+}
+
+impl State<'_> {
+    /// # Safety
+    /// No other task may have elements `start .. start + len`.
+    unsafe fn update(&self, device: &Device, scalars: &Scalars, start: usize, len: usize) {
+        // SAFETY: the caller's promise.
+        let (w, m, v) = unsafe { (self.w.slice(start, len), self.m.slice(start, len), self.v.slice(start, len)) };
+        let &Scalars { step, c1, c2 } = scalars;
+        device.isa().run(Update { step, c1, c2, w, grad: &self.grad[start..][..len], m, v });
+    }
 }
 
 struct Update<'a> {

@@ -73,7 +73,7 @@ impl<'p> Node<'p> for FeedForwardNode {
         let dy = device.timed("gradient rounding", || linear::as_activation(params, &grad));
         cx.add(self.nodes.1, grad);
         let mut weight_gradient = |id: ParamId, grad: &[bf16], x: &PackedRhs, n: usize| {
-            let dw = cx.grads.get_mut(id);
+            let dw = cx.grads.out(id);
             device.timed("feed-forward, weight gradient", || linear::weight_gradient_packed(device, (grad, n), x, dw));
         };
         let packed_h =

@@ -39,8 +39,8 @@ fn product(device: &Device, n: usize, x: &Tensor, rhs: Rhs<'_>) -> Tensor {
     })
 }
 
-/// `dw[n, k] += dy[t, n]^T x[t, k]`.
-pub(crate) fn weight_gradient(device: &Device, grad: &Tensor, x: &Tensor, dw: &mut [f32]) {
+/// `dw[n, k] (+)= dy[t, n]^T x[t, k]`.
+pub(crate) fn weight_gradient(device: &Device, grad: &Tensor, x: &Tensor, dw: Out<'_>) {
     let ((t, n), (t_x, k)) = (grad.dims2(), x.dims2());
     assert_eq!((t, grad.dtype()), (t_x, x.dtype()), "weight gradient: rows and types");
     #[cfg(target_arch = "x86_64")]
@@ -50,15 +50,14 @@ pub(crate) fn weight_gradient(device: &Device, grad: &Tensor, x: &Tensor, dw: &m
     let grad_nt = by_dtype!(grad.dtype(), T => {
         Tensor::new([n, t], transposed(device, t, n, grad.slice::<T>()))
     });
-    let out = Out::AddF32(dw);
     match x.dtype() {
         DType::F32 => {
             let rhs = Rhs::F32 { data: x.slice(), row_stride: k, column_stride: 1 };
-            matmul(device, (n, k, t), lhs(&grad_nt), rhs, out);
+            matmul(device, (n, k, t), lhs(&grad_nt), rhs, dw);
         }
         DType::Bf16 if device.isa().has_bf16_products() => {
             let packed = PackedRhs::from_rows_kn(device, k, t, x.slice::<half::bf16>());
-            matmul(device, (n, k, t), lhs(&grad_nt), Rhs::Packed(&packed), out);
+            matmul(device, (n, k, t), lhs(&grad_nt), Rhs::Packed(&packed), dw);
         }
         DType::Bf16 => {
             let mut wide = device.buffer::<f32>(t * k);
@@ -66,12 +65,12 @@ pub(crate) fn weight_gradient(device: &Device, grad: &Tensor, x: &Tensor, dw: &m
                 *to = from.to_f32();
             }
             let rhs = Rhs::F32 { data: &wide, row_stride: k, column_stride: 1 };
-            matmul(device, (n, k, t), lhs(&grad_nt), rhs, out);
+            matmul(device, (n, k, t), lhs(&grad_nt), rhs, dw);
         }
     }
 }
 
-/// `dw[n, k] += dy[t, n]^T x[t, k]` on tiles, for bf16 gradients whose rows are `stride` apart.
+/// `dw[n, k] (+)= dy[t, n]^T x[t, k]` on tiles, for bf16 gradients whose rows are `stride` apart.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn weight_gradient_rows(
     device: &Device,
@@ -79,23 +78,18 @@ pub(crate) fn weight_gradient_rows(
     grad: &[half::bf16],
     stride: usize,
     x: &Tensor,
-    dw: &mut [f32],
+    dw: Out<'_>,
 ) {
     let (_, k) = x.dims2();
     let right = PackedRhs::from_rows_kn(device, k, t, x.slice::<half::bf16>());
-    matmul(device, (n, k, t), Lhs::Columns { data: grad, stride }, Rhs::Packed(&right), Out::AddF32(dw));
+    matmul(device, (n, k, t), Lhs::Columns { data: grad, stride }, Rhs::Packed(&right), dw);
 }
 
 /// The same with `x` packed already, for gradients of `n` columns that lie together.
 #[cfg(target_arch = "x86_64")]
-pub(crate) fn weight_gradient_packed(
-    device: &Device,
-    (grad, n): (&[half::bf16], usize),
-    x: &PackedRhs,
-    dw: &mut [f32],
-) {
+pub(crate) fn weight_gradient_packed(device: &Device, (grad, n): (&[half::bf16], usize), x: &PackedRhs, dw: Out<'_>) {
     let lhs = Lhs::Columns { data: grad, stride: n };
-    matmul(device, (n, x.n(), x.k()), lhs, Rhs::Packed(x), Out::AddF32(dw));
+    matmul(device, (n, x.n(), x.k()), lhs, Rhs::Packed(x), dw);
 }
 
 /// An f32 gradient in the activations' type.

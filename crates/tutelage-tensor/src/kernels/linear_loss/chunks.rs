@@ -60,12 +60,12 @@ pub(super) fn run(
         if let Some((grads, d_hidden)) = &mut backward {
             #[cfg(target_arch = "x86_64")]
             if in_place {
-                let dw = grads.get_mut(head);
+                let dw = grads.out(head);
                 backward_in_place(params, head, (start, n, v), logits_rv, &chunk, dw, d_hidden);
                 continue;
             }
             let gradient = gradient_tensor(device, params, logits_rv, n, v);
-            let dw = grads.get_mut(head);
+            let dw = grads.out(head);
             device.timed("head weight gradient", || linear::weight_gradient(device, &gradient, &chunk, dw));
             device.timed("head input gradient", || {
                 write_hidden_gradient(params, head, &gradient, start, d_hidden);
@@ -83,7 +83,7 @@ fn backward_in_place(
     (start, n, v): (usize, usize, usize),
     gradient_rv: &mut [f32],
     chunk: &Tensor,
-    dw: &mut [f32],
+    dw: Out<'_>,
     d_hidden: &mut Tensor,
 ) {
     let device = params.device();
