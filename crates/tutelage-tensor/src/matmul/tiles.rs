@@ -102,6 +102,8 @@ fn sum<L: Left, E: Epilogue>(
     while columns > 64 && row_blocks * n.div_ceil(columns) < 8 * device.n_threads() {
         columns /= 2;
     }
+    // All blocks of about one width.
+    let columns = n.div_ceil(n.div_ceil(columns)).next_multiple_of(TILE_COLUMNS);
     device.for_each(row_blocks * n.div_ceil(columns), |index| {
         // Neighbouring blocks share their columns, so that a thread finds the panels in its cache.
         let (row, column) = (index % row_blocks * ROWS, index / row_blocks * columns);
