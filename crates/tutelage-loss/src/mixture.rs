@@ -84,11 +84,13 @@ impl<'a> Mixture<'a> {
 
     fn text_row(&self, math: RowMath, label: usize, logits_v: &mut [f32], gradient: bool) -> [f64; 3] {
         let label_logit = logits_v[label];
-        let log_sum_exp = if gradient { math.softmax(logits_v, 1.0) } else { math.log_sum_exp(logits_v, 1.0) };
-        if gradient {
-            math.scale(logits_v, self.scale);
+        let log_sum_exp = if gradient {
+            let log_sum_exp = math.softmax_times(logits_v, 1.0, self.scale);
             logits_v[label] -= self.scale;
-        }
+            log_sum_exp
+        } else {
+            math.log_sum_exp(logits_v, 1.0)
+        };
         let lm = cross_entropy::value(log_sum_exp, label_logit);
         [lm, lm, 0.0]
     }
@@ -142,7 +144,7 @@ impl<'a> Mixture<'a> {
         math: RowMath,
         label: usize,
         logits_v: &mut [f32],
-        teacher_v: &[f32],
+        teacher_v: &mut [f32],
         gradient: bool,
     ) -> [f64; 3] {
         let (heat, teacher_heat) = (1.0 / self.student_temperature, 1.0 / self.teacher_temperature);

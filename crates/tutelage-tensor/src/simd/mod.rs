@@ -7,6 +7,7 @@ mod exp;
 mod instructions;
 mod isa;
 mod rows;
+mod softmax;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +18,9 @@ pub(crate) use instructions::Avx512Bf16;
 pub(crate) use instructions::{Instructions, LANES, load, store};
 pub use isa::{Isa, IsaUnavailable};
 pub(crate) use isa::{SimdTask, multiply_add};
+pub use rows::RowMath;
 pub(crate) use rows::fold;
-pub use rows::{PairSums, RowMath, SoftmaxPair};
+pub use softmax::{PairSums, SoftmaxPair};
 
 /// Asks for the cache lines of `row[at ..][.. len]`, which will be read soon; nothing where that is beyond the end.
 #[inline(always)]
