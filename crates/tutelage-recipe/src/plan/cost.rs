@@ -91,7 +91,7 @@ impl Plan {
             parameters: cache.teacher_config.n_weights(),
             flops: tokens as f64 * cache.teacher_config.forward_flops(seq_len as usize) as f64,
             memory_bytes: PROGRAM_BYTES
-                + self.chunk()
+                + self.chunk().0
                 + cache.teacher_config.inference_bytes()
                 + self.tape(&cache.teacher_config, 4096, true),
             disk_bytes: tokens * (cache.kept.max_entries() as u64 * (id_bits + 16)).div_ceil(8),
@@ -99,9 +99,10 @@ impl Plan {
         }
     }
 
-    /// Memory of one chunk of logits.
-    fn chunk(&self) -> u64 {
-        chunk_bytes(self.recipe.spec.tokenizer.vocab_size) as u64
+    /// Memory of one chunk of logits, and of one of their gradients.
+    fn chunk(&self) -> (u64, u64) {
+        let (logits, gradients) = chunk_bytes(self.recipe.spec.tokenizer.vocab_size);
+        (logits as u64, gradients as u64)
     }
 
     fn tape(&self, config: &DecoderConfig, rows: usize, recompute: bool) -> u64 {
@@ -115,7 +116,7 @@ impl Plan {
         let rows = config.micro_batch_size * seq_len;
         let live = match &train.teacher {
             Some(TeacherSource::Live { config, .. }) => {
-                (config.inference_bytes() + self.chunk()).saturating_add(self.tape(config, rows, true))
+                (config.inference_bytes() + self.chunk().0).saturating_add(self.tape(config, rows, true))
             }
             _ => 0,
         };
@@ -128,7 +129,7 @@ impl Plan {
             tokens,
             parameters,
             flops: tokens as f64 * (train.model.training_flops(seq_len) + config.teacher_flops) as f64,
-            memory_bytes: (PROGRAM_BYTES + self.chunk() + state + live).saturating_add(self.tape(
+            memory_bytes: (PROGRAM_BYTES + self.chunk().0 + self.chunk().1 + state + live).saturating_add(self.tape(
                 &train.model,
                 rows,
                 train.recompute,
@@ -146,7 +147,7 @@ impl Plan {
             tokens,
             parameters: config.n_weights(),
             flops: tokens as f64 * config.forward_flops(seq_len) as f64,
-            memory_bytes: PROGRAM_BYTES + self.chunk() + config.inference_bytes() + self.tape(config, 4096, true),
+            memory_bytes: PROGRAM_BYTES + self.chunk().0 + config.inference_bytes() + self.tape(config, 4096, true),
             disk_bytes: 4096,
             ..PlanRow::empty()
         }

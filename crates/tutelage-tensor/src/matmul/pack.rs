@@ -178,7 +178,7 @@ fn tile_kn<S: Element>(fast: bool, tile: &mut [bf16], (source, stride): (&[S], u
     }
 }
 
-/// Packs columns `first .. first + width` of `values`, stored row-major as `[k, m]` with rows `stride` apart, as left
+/// Packs columns `first .. first + width` of `values`, stored row-major as `[k, m]`, as left
 /// rows for `tdpbf16ps`: blocks of 16 rows; in a block, for each 32 of `k`, 16 rows of 32 elements, 1 KiB. `tiles`
 /// holds a multiple of 32 rows; what `width` and `k` do not fill is zeroed.
 #[cfg(target_arch = "x86_64")]

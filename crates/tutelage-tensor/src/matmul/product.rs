@@ -13,22 +13,9 @@ pub enum Lhs<'a> {
     F32(&'a [f32]),
     /// bf16 elements.
     Bf16(&'a [bf16]),
-    /// bf16 rows that lie `stride` apart, for a right operand that is packed, on tiles.
+    /// bf16 stored as `[k, m]` and read by columns, for a right operand that is packed, on tiles.
     #[cfg(target_arch = "x86_64")]
-    Rows {
-        /// The elements, from the first row on.
-        data: &'a [bf16],
-        /// Distance between rows.
-        stride: usize,
-    },
-    /// bf16 stored as `[k, m]`, rows `stride` apart, and read by columns, for a right operand that is packed, on tiles.
-    #[cfg(target_arch = "x86_64")]
-    Columns {
-        /// The elements, from the first row on.
-        data: &'a [bf16],
-        /// Distance between rows.
-        stride: usize,
-    },
+    Columns(&'a [bf16]),
 }
 
 /// Right operand `[k, n]`.
@@ -82,15 +69,7 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
         Lhs::F32(a) => a.len(),
         Lhs::Bf16(a) => a.len(),
         #[cfg(target_arch = "x86_64")]
-        Lhs::Rows { data, stride } => {
-            assert!(stride >= k && data.len() >= m * stride, "matmul {m} x {n} x {k}: rows {stride} apart");
-            m * k
-        }
-        #[cfg(target_arch = "x86_64")]
-        Lhs::Columns { data, stride } => {
-            assert!(stride >= m && data.len() >= k * stride, "matmul {m} x {n} x {k}: columns of rows {stride} apart");
-            m * k
-        }
+        Lhs::Columns(a) => a.len(),
     };
     assert_eq!((lhs_len, out.len()), (m * k, m * n), "matmul {m} x {n} x {k}: sizes of lhs and out");
     if let Out::SumF32 { from, .. } = &out {
@@ -109,19 +88,13 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
             strided_f32::matmul(device, (m, n, k), &wide, (data, row_stride, column_stride), out);
         }
         #[cfg(target_arch = "x86_64")]
-        (Lhs::Columns { data, stride }, Rhs::Packed(b)) => {
+        (Lhs::Columns(a), Rhs::Packed(b)) => {
             assert_eq!((b.n(), b.k()), (n, k), "matmul {m} x {n} x {k}: packed operand's n and k");
             assert!(device.isa() == crate::Isa::Amx, "a left operand by columns on {}", device.isa());
-            super::tiles::columns(device, m, (data, stride), b, out);
+            super::tiles::columns(device, m, a, b, out);
         }
         #[cfg(target_arch = "x86_64")]
-        (Lhs::Rows { data, stride }, Rhs::Packed(b)) => {
-            assert_eq!((b.n(), b.k()), (n, k), "matmul {m} x {n} x {k}: packed operand's n and k");
-            assert!(device.isa() == crate::Isa::Amx, "rows apart on {}", device.isa());
-            super::tiles::rows(device, m, (data, stride), b, out);
-        }
-        #[cfg(target_arch = "x86_64")]
-        (Lhs::Rows { .. } | Lhs::Columns { .. }, Rhs::F32 { .. }) => panic!("strides need a packed right operand"),
+        (Lhs::Columns(_), Rhs::F32 { .. }) => panic!("a left operand by columns needs a packed right operand"),
         (Lhs::F32(_), Rhs::Packed(_)) => panic!("an f32 left operand needs an f32 right operand"),
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn matmul(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: 
     }
     #[cfg(target_arch = "x86_64")]
     if device.isa() == crate::Isa::Amx {
-        return super::tiles::rows(device, m, (a, k), b, out);
+        return super::tiles::rows(device, m, a, b, out);
     }
     let kernel = Kernel::for_device(device);
     // Kernels read whole pairs along k; a row whose length does not fit is copied and padded.

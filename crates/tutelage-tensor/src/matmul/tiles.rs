@@ -23,8 +23,8 @@ const CHUNK_STEPS: usize = 64;
 /// Rows of a block.
 const ROWS: usize = 128;
 
-/// `out = a[m, k] b`, rows of `a` being `stride` apart.
-pub(super) fn rows(device: &Device, m: usize, a: (&[bf16], usize), b: &PackedRhs, out: Out<'_>) {
+/// `out = a[m, k] b`.
+pub(super) fn rows(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: Out<'_>) {
     let left = LeftRows::new(device, m, b.k(), a);
     let steps = b.k_padded() / K_STEP;
     let term = [Term { left: &left, right: Panels::Of(b) }];
@@ -120,17 +120,17 @@ fn sum<L: Left, E: Epilogue>(
 
 /// `out = a^T b` with `a` stored as `[k, m]`: each task packs the columns it needs, multiplies them with the whole of
 /// `b`, and forgets them.
-pub(super) fn columns(device: &Device, m: usize, (a, stride): (&[bf16], usize), b: &PackedRhs, out: Out<'_>) {
+pub(super) fn columns(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: Out<'_>) {
     let n = b.n();
     match out {
-        Out::F32(out) => columns_to(device, m, (a, stride), b, &WriteF32 { out: DisjointOut::new(out), n }),
-        Out::AddF32(out) => columns_to(device, m, (a, stride), b, &AddF32::to(out, n)),
-        Out::SumF32 { from, out } => columns_to(device, m, (a, stride), b, &AddF32::sum(from, out, n)),
-        Out::Bf16(out) => columns_to(device, m, (a, stride), b, &WriteBf16 { out: DisjointOut::new(out), n }),
+        Out::F32(out) => columns_to(device, m, a, b, &WriteF32 { out: DisjointOut::new(out), n }),
+        Out::AddF32(out) => columns_to(device, m, a, b, &AddF32::to(out, n)),
+        Out::SumF32 { from, out } => columns_to(device, m, a, b, &AddF32::sum(from, out, n)),
+        Out::Bf16(out) => columns_to(device, m, a, b, &WriteBf16 { out: DisjointOut::new(out), n }),
     }
 }
 
-fn columns_to<E: Epilogue>(device: &Device, m: usize, (a, stride): (&[bf16], usize), b: &PackedRhs, epilogue: &E) {
+fn columns_to<E: Epilogue>(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, epilogue: &E) {
     let (n, k) = (b.n(), b.k());
     if m == 0 || n == 0 {
         return;
@@ -139,7 +139,7 @@ fn columns_to<E: Epilogue>(device: &Device, m: usize, (a, stride): (&[bf16], usi
     device.for_each(m.div_ceil(rows_a_task), |index| {
         let row = index * rows_a_task;
         let width = rows_a_task.min(m - row);
-        let left = LeftColumns::pack(device, (k, stride), a, (row, width));
+        let left = LeftColumns::pack(device, (k, m), a, (row, width));
         block(&Block {
             rows: row..row + width,
             columns: 0..n,

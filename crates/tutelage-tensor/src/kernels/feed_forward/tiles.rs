@@ -101,7 +101,7 @@ impl<'p> Node<'p> for FeedForwardNode {
         let mut dx = device.buffer::<bf16>(t * d_model);
         let right = [w.w1, w.w3].map(|id| Panels::Of(packed(params.backward_rhs(id))));
         device.timed("feed-forward, input gradient", || {
-            let left = [&dgate, &dup].map(|rows| LeftRows::new(device, t, d_ff, (rows, d_ff)));
+            let left = [&dgate, &dup].map(|rows| LeftRows::new(device, t, d_ff, rows));
             let terms = [Term { left: &left[0], right: right[0] }, Term { left: &left[1], right: right[1] }];
             tile_product(device, t, &terms, &WriteBf16 { out: DisjointOut::new(&mut dx), n: d_model });
         });
@@ -118,7 +118,7 @@ fn packed(rhs: Rhs<'_>) -> &PackedRhs {
 
 fn left<'a>(device: &Device, x: &'a Tensor) -> LeftRows<'a> {
     let (t, k) = x.dims2();
-    LeftRows::new(device, t, k, (x.slice(), k))
+    LeftRows::new(device, t, k, x.slice())
 }
 
 /// Takes 16 columns of the gate and of the other branch; both are rounded before the unit is computed.

@@ -30,6 +30,13 @@ pub(super) fn input_gradient(params: &Params, weight: ParamId, grad: &Tensor) ->
     product(params.device(), k, grad, params.backward_rhs(weight))
 }
 
+/// The same into a part of a larger array.
+pub(crate) fn input_gradient_into<T: AsOut>(params: &Params, weight: ParamId, grad: &Tensor, out: &mut [T]) {
+    let (t, n) = grad.dims2();
+    let k = params.get(weight).shape()[1];
+    matmul(params.device(), (t, k, n), lhs(grad), params.backward_rhs(weight), T::out(out));
+}
+
 fn product(device: &Device, n: usize, x: &Tensor, rhs: Rhs<'_>) -> Tensor {
     let (t, k) = x.dims2();
     by_dtype!(x.dtype(), T => {
@@ -45,7 +52,8 @@ pub(crate) fn weight_gradient(device: &Device, grad: &Tensor, x: &Tensor, dw: Ou
     assert_eq!((t, grad.dtype()), (t_x, x.dtype()), "weight gradient: rows and types");
     #[cfg(target_arch = "x86_64")]
     if device.isa() == crate::Isa::Amx && x.dtype() == DType::Bf16 {
-        return weight_gradient_rows(device, (t, n), grad.slice(), n, x, dw);
+        let x = PackedRhs::from_rows_kn(device, k, t, x.slice::<half::bf16>());
+        return weight_gradient_packed(device, (grad.slice(), n), &x, dw);
     }
     let grad_nt = by_dtype!(grad.dtype(), T => {
         Tensor::new([n, t], transposed(device, t, n, grad.slice::<T>()))
@@ -70,25 +78,10 @@ pub(crate) fn weight_gradient(device: &Device, grad: &Tensor, x: &Tensor, dw: Ou
     }
 }
 
-/// `dw[n, k] (+)= dy[t, n]^T x[t, k]` on tiles, for bf16 gradients whose rows are `stride` apart.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn weight_gradient_rows(
-    device: &Device,
-    (t, n): (usize, usize),
-    grad: &[half::bf16],
-    stride: usize,
-    x: &Tensor,
-    dw: Out<'_>,
-) {
-    let (_, k) = x.dims2();
-    let right = PackedRhs::from_rows_kn(device, k, t, x.slice::<half::bf16>());
-    matmul(device, (n, k, t), Lhs::Columns { data: grad, stride }, Rhs::Packed(&right), dw);
-}
-
-/// The same with `x` packed already, for gradients of `n` columns that lie together.
+/// The same on tiles, with `x` packed already, for bf16 gradients of `n` columns.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn weight_gradient_packed(device: &Device, (grad, n): (&[half::bf16], usize), x: &PackedRhs, dw: Out<'_>) {
-    let lhs = Lhs::Columns { data: grad, stride: n };
+    let lhs = Lhs::Columns(grad);
     matmul(device, (n, x.n(), x.k()), lhs, Rhs::Packed(x), dw);
 }
 
@@ -109,7 +102,7 @@ pub(crate) fn forward_add(params: &Params, weight: ParamId, x: &Tensor, residual
 }
 
 /// The output variant for a type that a product overwrites.
-trait AsOut: Sized {
+pub(crate) trait AsOut: Sized {
     fn out(buffer: &mut [Self]) -> Out<'_>;
 }
 impl AsOut for f32 {
