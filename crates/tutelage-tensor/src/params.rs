@@ -4,12 +4,12 @@ use std::sync::OnceLock;
 
 use half::bf16;
 
-use crate::matmul::{Out, PackedRhs, Rhs};
+use crate::matmul::{PackedRhs, Rhs};
 use crate::{Buffer, Device, Element, Precision};
 
 /// Index of a parameter in its [`Params`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ParamId(usize);
+pub struct ParamId(pub(crate) usize);
 
 impl ParamId {
     /// Position in creation order.
@@ -25,6 +25,8 @@ pub struct Param {
     shape: Vec<usize>,
     /// Number of weights.
     len: usize,
+    /// Whether rows are looked up and nothing else, so that a step's gradient has few of them.
+    table: bool,
     /// Empty where the parameters are frozen and the weight is packed.
     master: Buffer<f32>,
     /// For `x W^T`.
@@ -70,6 +72,11 @@ impl Param {
         self.shape.len() == 2
     }
 
+    /// Whether rows are looked up and nothing else.
+    pub fn is_table(&self) -> bool {
+        self.table
+    }
+
     fn dims2(&self) -> (usize, usize) {
         match self.shape[..] {
             [n, k] => (n, k),
@@ -108,6 +115,7 @@ impl Params {
         let frozen = std::mem::replace(&mut self.frozen, false);
         let id = self.push(name, shape, values);
         self.frozen = frozen;
+        self.entries[id.0].table = true;
         id
     }
 
@@ -129,7 +137,7 @@ impl Params {
         };
         let mut master = self.device.buffer(kept.len());
         master.copy_from_slice(kept);
-        self.entries.push(Param { name, shape, len, master, forward, backward: OnceLock::new() });
+        self.entries.push(Param { name, shape, len, table: false, master, forward, backward: OnceLock::new() });
         ParamId(self.entries.len() - 1)
     }
 
@@ -223,60 +231,5 @@ impl Params {
             WeightCopy::Packed(packed) => Rhs::Packed(packed),
             WeightCopy::Rounded(data) => Rhs::F32 { data, row_stride, column_stride },
         }
-    }
-}
-
-/// Sums of gradients, one f32 array a parameter.
-#[derive(Debug)]
-pub struct Grads {
-    device: Device,
-    entries: Vec<Buffer<f32>>,
-    /// Entries that stand for zeros, whatever their memory holds: the first to come writes instead of adding.
-    empty: Vec<bool>,
-}
-
-impl Grads {
-    /// Zeros for every parameter.
-    pub fn zeros(params: &Params) -> Self {
-        let entries: Vec<_> = params.entries.iter().map(|p| params.device.zeros(p.len)).collect();
-        Self { device: params.device.clone(), empty: vec![false; entries.len()], entries }
-    }
-
-    /// Sets all to zero; memory is written only where a gradient is then read or added to without having been written.
-    pub fn clear(&mut self) {
-        self.empty.fill(true);
-    }
-
-    /// Writes the zeros of entries that nothing was added to since [`Grads::clear`], so that all can be read.
-    pub fn settle(&mut self) {
-        for id in (0..self.entries.len()).map(ParamId) {
-            self.get_mut(id);
-        }
-    }
-
-    /// The gradient of one parameter.
-    ///
-    /// # Panics
-    /// When it was cleared and neither written nor settled.
-    pub fn get(&self, id: ParamId) -> &[f32] {
-        assert!(!self.empty[id.0], "gradient {} is read before it is settled", id.0);
-        &self.entries[id.0]
-    }
-
-    /// The gradient of one parameter, for adding to.
-    pub fn get_mut(&mut self, id: ParamId) -> &mut [f32] {
-        const BLOCK: usize = 1 << 16;
-        let entry = &mut self.entries[id.0];
-        if std::mem::replace(&mut self.empty[id.0], false) {
-            self.device
-                .timed("gradient clear", || self.device.for_each_block(entry, BLOCK, |_, block| block.fill(0.0)));
-        }
-        entry
-    }
-
-    /// The gradient of one parameter as the output of a product whose result is added.
-    pub(crate) fn out(&mut self, id: ParamId) -> Out<'_> {
-        let entry = &mut self.entries[id.0];
-        if std::mem::replace(&mut self.empty[id.0], false) { Out::F32(entry) } else { Out::AddF32(entry) }
     }
 }

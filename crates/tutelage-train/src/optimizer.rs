@@ -1,7 +1,7 @@
 //! AdamW over all parameters.
 
 use tutelage_model::Decoder;
-use tutelage_tensor::kernels::adamw::{AdamWStep, adamw, sum_of_squares};
+use tutelage_tensor::kernels::adamw::{AdamWStep, adamw, grad_squares};
 use tutelage_tensor::{Grads, Params};
 
 use crate::TrainConfig;
@@ -15,13 +15,13 @@ pub(crate) struct Moments {
 
 impl Moments {
     pub(crate) fn zeros(params: &Params) -> Self {
-        Self { first: Grads::zeros(params), second: Grads::zeros(params) }
+        Self { first: Grads::dense(params), second: Grads::dense(params) }
     }
 }
 
 /// Norm of the whole gradient.
 pub(crate) fn grad_norm(params: &Params, grads: &Grads) -> f64 {
-    params.iter().map(|(id, _)| sum_of_squares(params.device(), grads.get(id))).sum::<f64>().sqrt()
+    params.iter().map(|(id, _)| grad_squares(params.device(), grads, id)).sum::<f64>().sqrt()
 }
 
 /// One step; `step` counts from zero. Matrices decay, norms do not.
@@ -47,6 +47,6 @@ pub(crate) fn update(
             grad_scale: scale as f32,
         };
         let (m, v) = (moments.first.get_mut(id), moments.second.get_mut(id));
-        adamw(params, id, scalars, grads.get(id), m, v);
+        adamw(params, id, scalars, grads, m, v);
     }
 }

@@ -1,7 +1,7 @@
 //! AdamW and the gradient norm against their references.
 
-use tutelage_tensor::kernels::adamw::{AdamWStep, adamw, reference, sum_of_squares};
-use tutelage_tensor::{Grads, ParamId, Params, Precision, Tape};
+use tutelage_tensor::kernels::adamw::{AdamWStep, adamw, grad_squares, reference, sum_of_squares};
+use tutelage_tensor::{Grads, ParamId, Params, Precision, Tape, Tensor};
 use tutelage_testkit::{assert_close, wave};
 
 use crate::support::{activation, devices, narrow, wide};
@@ -26,7 +26,9 @@ fn three_steps_agree_and_write_the_packed_copies() {
             let g = narrow(&wave(n, 10 + t, 0.1));
             let step =
                 AdamWStep { lr: 0.01, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, t, grad_scale: 0.5 };
-            adamw(&mut params, id, step, &g, &mut m, &mut v);
+            let mut grads = Grads::zeros(&params);
+            grads.get_mut(id).copy_from_slice(&g);
+            adamw(&mut params, id, step, &grads, &mut m, &mut v);
             for (state, &g) in slow.iter_mut().zip(&g) {
                 *state = reference::step(*state, f64::from(g) * 0.5, (0.01, 0.9, 0.95, 1e-8, 0.1), t as i32);
             }
@@ -59,4 +61,37 @@ fn check_products(params: &Params, id: ParamId) {
         (forward, nodes.of(&x).unwrap().to_vec())
     });
     assert!(results[0] == results[1], "{:?}", params.device());
+}
+
+#[test]
+fn a_table_learns_as_an_array_does() {
+    let (v, d) = (50, 24);
+    for device in devices() {
+        let (w, ids) = (narrow(&wave(v * d, 1, 1.0)), [3, 49, 3, 0, 7, 49, 49]);
+        let mut params = Params::new(&device, Precision::F32);
+        let both = [params.push_table("rows", [v, d], &w), params.push("array", [v, d], &w)];
+        let mut moments = [0, 1].map(|_| (vec![0.0; v * d], vec![0.0; v * d]));
+        let mut grads = Grads::zeros(&params);
+        for t in 1..=3 {
+            // Two micro-batches, the second with rows that the first did not have.
+            for (part, seed) in [(&ids[..4], 10 + t), (&ids[4..], 20 + t)] {
+                for id in both {
+                    let mut tape = Tape::training(&params);
+                    let x = tape.embedding(part, id);
+                    let grad = Tensor::from_f32(&device, [part.len(), d], &narrow(&wave(part.len() * d, seed, 1.0)));
+                    tape.backward(&x, grad, &mut grads);
+                }
+            }
+            grads.settle();
+            assert_eq!(grads.rows(both[0]).unwrap().ids(), [0, 3, 7, 49]);
+            let squares = both.map(|id| grad_squares(&device, &grads, id));
+            assert_close("squares", &squares[..1], &squares[1..], 0.0, 1e-12);
+            let step = AdamWStep { lr: 0.1, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, t, grad_scale: 0.5 };
+            for (id, (m, v)) in both.into_iter().zip(&mut moments) {
+                adamw(&mut params, id, step, &grads, m, v);
+            }
+            grads.clear();
+        }
+        assert!(params.get(both[0]).values() == params.get(both[1]).values() && moments[0] == moments[1], "{device:?}");
+    }
 }

@@ -88,7 +88,9 @@ fn optimizer() {
     let (mut m, mut v) = (vec![0.0; 50], vec![0.0; 50]);
     for t in 1..=3u64 {
         let step = AdamWStep { lr: 0.01, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, t, grad_scale: 1.0 };
-        adamw(&mut params, id, step, &array(&format!("grad{}", t - 1)), &mut m, &mut v);
+        let mut grads = Grads::zeros(&params);
+        grads.get_mut(id).copy_from_slice(&array(&format!("grad{}", t - 1)));
+        adamw(&mut params, id, step, &grads, &mut m, &mut v);
     }
     close("after", params.get(id).values(), &fixture.get("adamw.after").1);
 }

@@ -3,7 +3,7 @@
 use crate::device::DisjointOut;
 use crate::matmul::{PackedRhs, pack_part};
 use crate::simd::{Instructions, SimdTask, multiply_add};
-use crate::{Device, ParamId, Params};
+use crate::{Device, Grads, ParamId, Params, RowGrads};
 
 /// Scalars of one step.
 #[derive(Debug, Clone, Copy)]
@@ -27,21 +27,24 @@ pub struct AdamWStep {
 const BLOCK: usize = 1 << 13;
 
 /// Updates a parameter and both its moments. Where its matrix is packed, the copies are written in the same pass.
-pub fn adamw(params: &mut Params, id: ParamId, step: AdamWStep, grad: &[f32], m: &mut [f32], v: &mut [f32]) {
+pub fn adamw(params: &mut Params, id: ParamId, step: AdamWStep, grad: &Grads, m: &mut [f32], v: &mut [f32]) {
     let device = params.device().clone();
     let shape = params.get(id).shape().to_vec();
     let (weights, copies) = params.for_update(id);
     let n = weights.len();
-    assert_eq!((grad.len(), m.len(), v.len()), (n, n, n), "sizes of gradient and moments");
+    assert_eq!((m.len(), v.len()), (n, n), "sizes of moments");
     let correction = |beta: f32| (1.0 - f64::from(beta).powf(step.t as f64)) as f32;
     let scalars = Scalars { step, c1: correction(step.beta1), c2: correction(step.beta2) };
-    let state = State { grad, w: DisjointOut::new(weights), m: DisjointOut::new(m), v: DisjointOut::new(v) };
-    device.timed("adamw", || match (copies, &shape[..]) {
-        (Some(copies), &[rows, columns]) => matrix(&device, &scalars, &state, copies, (rows, columns)),
+    let state = State { w: DisjointOut::new(weights), m: DisjointOut::new(m), v: DisjointOut::new(v) };
+    device.timed("adamw", || match (grad.rows(id), copies, &shape[..]) {
+        (Some(rows), _, &[n_rows, _]) => table(&device, &scalars, &state, rows, n_rows),
+        (None, Some(copies), &[rows, columns]) => {
+            matrix(&device, &scalars, (&state, grad.get(id)), copies, (rows, columns));
+        }
         _ => device.for_each(n.div_ceil(BLOCK), |index| {
             let start = index * BLOCK;
             // SAFETY: each task has its own block.
-            unsafe { state.update(&device, &scalars, start, BLOCK.min(n - start)) };
+            unsafe { state.update(&device, &scalars, start, &grad.get(id)[start..n.min(start + BLOCK)]) };
         }),
     });
 }
@@ -53,7 +56,7 @@ const COLUMNS: usize = 512;
 fn matrix(
     device: &Device,
     scalars: &Scalars,
-    state: &State<'_>,
+    (state, grad): (&State<'_>, &[f32]),
     [forward, backward]: [&mut PackedRhs; 2],
     (rows, columns): (usize, usize),
 ) {
@@ -67,7 +70,8 @@ fn matrix(
             // SAFETY: each task has its own rows, of the weights and so of the copies.
             unsafe {
                 for r in row..row + height {
-                    state.update(device, scalars, r * columns + column, width);
+                    let start = r * columns + column;
+                    state.update(device, scalars, start, &grad[start..][..width]);
                 }
                 let part = state.w.slice(row * columns + column, (height - 1) * columns + width);
                 let at = (row, column);
@@ -84,7 +88,6 @@ struct Scalars {
 }
 
 struct State<'a> {
-    grad: &'a [f32],
     w: DisjointOut<'a, f32>,
     m: DisjointOut<'a, f32>,
     v: DisjointOut<'a, f32>,
@@ -92,13 +95,28 @@ struct State<'a> {
 
 impl State<'_> {
     /// # Safety
-    /// No other task may have elements `start .. start + len`.
-    unsafe fn update(&self, device: &Device, scalars: &Scalars, start: usize, len: usize) {
+    /// No other task may have elements `start ..` of the length of `grad`.
+    unsafe fn update(&self, device: &Device, scalars: &Scalars, start: usize, grad: &[f32]) {
+        let len = grad.len();
         // SAFETY: the caller's promise.
         let (w, m, v) = unsafe { (self.w.slice(start, len), self.m.slice(start, len), self.v.slice(start, len)) };
         let &Scalars { step, c1, c2 } = scalars;
-        device.isa().run(Update { step, c1, c2, w, grad: &self.grad[start..][..len], m, v });
+        device.isa().run(Update { step, c1, c2, w, grad, m, v });
     }
+}
+
+/// A table: most rows have no gradient, but all have moments.
+fn table(device: &Device, scalars: &Scalars, state: &State<'_>, rows: &RowGrads, n_rows: usize) {
+    let d = state.w.len() / n_rows.max(1);
+    let zeros = device.zeros::<f32>(d);
+    let rows_a_task = BLOCK.div_ceil(d.max(1));
+    device.for_each(n_rows.div_ceil(rows_a_task), |index| {
+        for row in index * rows_a_task..n_rows.min((index + 1) * rows_a_task) {
+            let grad = rows.row(row as u32).unwrap_or(&zeros);
+            // SAFETY: each task has its own rows.
+            unsafe { state.update(device, scalars, row * d, grad) };
+        }
+    });
 }
 
 struct Update<'a> {
@@ -124,6 +142,11 @@ impl SimdTask for Update<'_> {
             *w -= s.lr * (update + s.weight_decay * *w);
         }
     }
+}
+
+/// Sum of squares of a parameter's gradient, in f64.
+pub fn grad_squares(device: &Device, grads: &Grads, id: ParamId) -> f64 {
+    sum_of_squares(device, grads.rows(id).map_or_else(|| grads.get(id), RowGrads::values))
 }
 
 /// Sum of squares in f64, in blocks of fixed size.

@@ -3,4 +3,4 @@
 mod cpu;
 pub mod reference;
 
-pub use cpu::{AdamWStep, adamw, sum_of_squares};
+pub use cpu::{AdamWStep, adamw, grad_squares, sum_of_squares};

@@ -12,17 +12,17 @@ pub(super) fn forward(device: &Device, ids: &[i32], table: &[f32], d: usize, out
     });
 }
 
-/// `table_grad[ids[t]] += grad[t]`, in the order of `t` for each row of the table.
-pub(super) fn backward(device: &Device, ids: &[i32], grad: &[f32], d: usize, table_grad: &mut [f32]) {
+/// `table_grad[rows[t]] += grad[t]`, in the order of `t` for each row of the table.
+pub(super) fn backward(device: &Device, rows: &[usize], grad: &[f32], d: usize, table_grad: &mut [f32]) {
     const TASKS: usize = 16;
     let n_rows = table_grad.len() / d;
     let rows_a_task = n_rows.div_ceil(TASKS).max(1);
     device.for_each_block(table_grad, rows_a_task * d, |index, block| {
         let first = index * rows_a_task;
-        let rows = first..first + block.len() / d;
-        for (t, &id) in ids.iter().enumerate() {
-            if rows.contains(&(id as usize)) {
-                let out = &mut block[(id as usize - first) * d..][..d];
+        let own = first..first + block.len() / d;
+        for (t, &row) in rows.iter().enumerate() {
+            if own.contains(&row) {
+                let out = &mut block[(row - first) * d..][..d];
                 for (to, &from) in out.iter_mut().zip(&grad[t * d..]) {
                     *to += from;
                 }

@@ -13,8 +13,16 @@ impl<'p> Node<'p> for Embedding {
     fn backward(self: Box<Self>, grad: Tensor, cx: &mut Backward<'_, 'p>) {
         let (_, d) = grad.dims2();
         let device = cx.params.device();
-        let table = cx.grads.get_mut(self.table);
-        device.timed("embedding backward", || cpu::backward(device, &self.ids, grad.slice(), d, table));
+        device.timed("embedding backward", || match cx.grads.rows_mut(self.table) {
+            Some(rows) => {
+                let (places, values) = rows.places(device, &self.ids);
+                cpu::backward(device, &places, grad.slice(), d, values);
+            }
+            None => {
+                let rows: Vec<usize> = self.ids.iter().map(|&id| id as usize).collect();
+                cpu::backward(device, &rows, grad.slice(), d, cx.grads.get_mut(self.table));
+            }
+        });
     }
 }
 
