@@ -2,6 +2,7 @@
 //!
 //! # Tour
 //! - [`ceilings`]: what the machine can do at best: matrix products in registers, memory bandwidth.
+//! - [`kernels`]: every fused operation by itself, forward and backward, against those and its naive reference.
 //! - [`step`]: whole training steps at named [`Shape`]s, with a live or a cached teacher if asked, through the
 //!   same code that trains.
 //!
@@ -9,11 +10,13 @@
 
 mod ceilings;
 mod error;
+mod kernels;
 mod shape;
 mod step;
 
 pub use ceilings::{Ceilings, ceilings};
 pub use error::BenchError;
+pub use kernels::{KernelTime, KernelTimes, kernels};
 pub use shape::Shape;
 pub use step::{OperationTime, StepRequest, StepTimes, TeacherKind, step};
 

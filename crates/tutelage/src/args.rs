@@ -112,6 +112,20 @@ pub(crate) enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// Every fused operation by itself, forward and backward: time, rates, percent of the machine's ceiling, and the
+    /// naive reference's time
+    Kernels {
+        /// A named shape (s16m, s16m-v92k, s40m, s110m, s110m-8k, quickstart), or
+        /// D_MODEL,N_LAYERS,N_HEADS,N_KV_HEADS,D_FF,VOCAB_SIZE,BATCH_SIZE,SEQ_LEN
+        #[arg(long, default_value = "s16m")]
+        shape: String,
+        /// How often each is timed
+        #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
+        repeats: u16,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Whole training steps: forward, loss, backward, clip, AdamW
     Step {
         /// A named shape (s16m, s16m-v92k, s40m, s110m, s110m-8k, quickstart), or

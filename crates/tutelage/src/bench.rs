@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use serde_json::json;
-use tutelage_bench::{Ceilings, Shape, StepRequest, StepTimes, TeacherKind, ceilings, step};
+use tutelage_bench::{Ceilings, KernelTimes, Shape, StepRequest, StepTimes, TeacherKind, ceilings, kernels, step};
 use tutelage_recipe::EngineChoice;
 
 use crate::args::{Bench, BenchTeacher};
@@ -16,6 +16,10 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
         Bench::Ceilings { json } => {
             let found = ceilings(&device);
             if json { print_json(&json!(found)) } else { print_ceilings(&found) }
+        }
+        Bench::Kernels { shape, repeats, json } => {
+            let found = kernels(&Shape::parse(&shape)?, usize::from(repeats), &device)?;
+            if json { print_json(&json!(found)) } else { print_kernels(&found) }
         }
         Bench::Step { shape, teacher, repeats, recompute, json } => {
             let request = StepRequest {
@@ -47,6 +51,35 @@ fn print_ceilings(c: &Ceilings) -> Result<(), Failure> {
     writeln!(out, "bf16 products     {:.2} TFLOP/s ({})", tera(c.bf16_flops_per_second), c.bf16_instructions)?;
     writeln!(out, "f32 products      {:.2} TFLOP/s", tera(c.f32_flops_per_second))?;
     writeln!(out, "memory            {:.1} GB/s (triad)", c.memory_bytes_per_second / 1e9)?;
+    Ok(())
+}
+
+fn print_kernels(t: &KernelTimes) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{} on {}, {} threads; times in ms, references in f64 on one thread",
+        t.shape.name, t.isa, t.ceilings.n_threads
+    )?;
+    writeln!(
+        out,
+        "{:<16} {:<9} {:>9} {:>9} {:>7} {:>10} {:>11}  sizes",
+        "operation", "pass", "time", "TFLOP/s", "GB/s", "% ceiling", "reference"
+    )?;
+    for k in &t.kernels {
+        writeln!(
+            out,
+            "{:<16} {:<9} {:>9.3} {:>9.2} {:>7.1} {:>10.0} {:>11.0}  {}",
+            k.operation,
+            k.pass,
+            k.milliseconds,
+            k.flops_per_second / 1e12,
+            k.bytes_per_second / 1e9,
+            k.percent_of_ceiling,
+            k.reference_milliseconds,
+            k.sizes
+        )?;
+    }
     Ok(())
 }
 
