@@ -169,6 +169,7 @@ pub(crate) struct SmallProduct {
     pub(crate) a: *const bf16,
     pub(crate) a_row_bytes: usize,
     pub(crate) a_half_bytes: usize,
+    pub(crate) a_step_bytes: usize,
     /// Two panels of the right operand, a tile of 1 KiB for each step.
     pub(crate) b: *const bf16,
     pub(crate) b_panel_bytes: usize,
@@ -208,7 +209,12 @@ impl Tiles {
             } else {
                 zero();
             }
-            let lhs = LeftTile { pointer: p.a, row_bytes: p.a_row_bytes, half_bytes: p.a_half_bytes, step_bytes: 64 };
+            let lhs = LeftTile {
+                pointer: p.a,
+                row_bytes: p.a_row_bytes,
+                half_bytes: p.a_half_bytes,
+                step_bytes: p.a_step_bytes,
+            };
             for step in 0..p.steps {
                 let b = p.b.byte_add(step * 1024);
                 multiply(lhs, step, b, b.byte_add(p.b_panel_bytes));

@@ -6,7 +6,7 @@ use half::bf16;
 
 use super::super::forward::Inputs;
 use super::head::{Padded, ROWS_AHEAD};
-use super::{KEYS, QUERIES, TILE};
+use super::{GROUP, KEYS, QUERIES, TILE};
 use crate::device::DisjointOut;
 use crate::matmul::{SmallProduct, Tiles, left_tile};
 use crate::simd::{Instructions, LANES, SimdTask, exp, fold, load, multiply_add, prefetch, store};
@@ -59,8 +59,8 @@ pub(in super::super) fn backward(
                 delta: &delta,
                 lse: &lse[index * n_rows + rows.start..][..size.len],
             };
-            for first in (0..size.len).step_by(QUERIES) {
-                head.query_block(device, &tiles, first, &mut work);
+            for first in (0..size.len).step_by(GROUP) {
+                head.query_group(device, &tiles, first, &mut work);
                 write(&work.dq, s.query(kv, i), Some(s.scale()), first);
             }
         }
@@ -105,14 +105,14 @@ struct Work {
 
 impl Work {
     fn new(device: &Device, size: Padded) -> Self {
-        let block = QUERIES * KEYS;
+        let (block, group) = (QUERIES * KEYS, GROUP * KEYS);
         Self {
             p: device.buffer(block),
             dp: device.buffer(block),
-            p_rounded: device.buffer(block),
-            ds_rounded: device.buffer(block),
-            left: device.buffer(4 * TILE),
-            dq: device.buffer(QUERIES * size.dp),
+            p_rounded: device.buffer(group),
+            ds_rounded: device.buffer(group),
+            left: device.buffer(2 * GROUP / QUERIES * TILE),
+            dq: device.buffer(GROUP * size.dp),
             dk: device.zeros(size.size()),
             dv: device.zeros(size.size()),
         }
@@ -134,42 +134,51 @@ struct Head<'a> {
 }
 
 impl Head<'_> {
-    fn query_block(&self, device: &Device, tiles: &Tiles, first: usize, work: &mut Work) {
+    /// Gradients of a group of queries from `first` on, left in `dq`, and what they add to those of keys and values.
+    fn query_group(&self, device: &Device, tiles: &Tiles, first: usize, work: &mut Work) {
         work.dq.fill(0.0);
-        for start in (0..first + QUERIES).step_by(KEYS) {
-            let width = KEYS.min(first + QUERIES - start);
-            self.scores(tiles, (first, start, width), work);
-            for r in 0..QUERIES {
-                // Padding rows see nothing.
-                let row = first + r;
-                let known = row < self.size.len;
-                let visible = if known { (row + 1).saturating_sub(start).min(width) } else { 0 };
-                let at = r * KEYS..r * KEYS + width;
-                device.isa().run(ScoreGradient {
-                    scores: &work.p[at.clone()],
-                    dp: &work.dp[at.clone()],
-                    visible,
-                    lse: if known { self.lse[row] } else { 0.0 },
-                    delta: self.delta[row],
-                    p: &mut work.p_rounded[at.clone()],
-                    ds: &mut work.ds_rounded[at],
-                });
+        let end = (first + GROUP).min(self.size.lp);
+        for start in (0..end).step_by(KEYS) {
+            // Queries before the first of these keys see none of them.
+            let seeing = first.max(start)..end;
+            for block in seeing.clone().step_by(QUERIES) {
+                let width = KEYS.min(end - start);
+                self.scores(tiles, (block, start, width), work);
+                let from = (block - seeing.start) * KEYS;
+                for r in 0..QUERIES {
+                    // Padding rows see nothing.
+                    let row = block + r;
+                    let known = row < self.size.len;
+                    let at = r * KEYS..r * KEYS + width;
+                    device.isa().run(ScoreGradient {
+                        scores: &work.p[at.clone()],
+                        dp: &work.dp[at.clone()],
+                        visible: if known { (row + 1 - start).min(width) } else { 0 },
+                        lse: if known { self.lse[row] } else { 0.0 },
+                        delta: self.delta[row],
+                        p: &mut work.p_rounded[from..][at.clone()],
+                        ds: &mut work.ds_rounded[from..][at],
+                    });
+                }
+                let dq = &mut work.dq[(block - first) * self.size.dp..][..QUERIES * self.size.dp];
+                self.query_gradient(tiles, (start, width), &work.ds_rounded[from..], dq);
             }
-            self.accumulate(tiles, (first, start, width), work);
+            self.key_gradients(tiles, seeing, start, work);
         }
     }
 
-    /// `p = q k^T`, `dp = dout v^T`.
-    fn scores(&self, tiles: &Tiles, (first, start, width): (usize, usize, usize), work: &mut Work) {
+    /// `p = q k^T`, `dp = dout v^T` of 32 queries from `block` on.
+    fn scores(&self, tiles: &Tiles, (block, start, width): (usize, usize, usize), work: &mut Work) {
         let size = self.size;
         for column in (0..width).step_by(32) {
             for (a, b, c) in [(self.queries, self.keys, &mut work.p), (self.dout, self.values, &mut work.dp)] {
                 // SAFETY: 32 rows of each operand exist (padded), the outputs have 32 rows of KEYS.
                 unsafe {
                     tiles.product::<false>(SmallProduct {
-                        a: a[first * size.dp..].as_ptr(),
+                        a: a[block * size.dp..].as_ptr(),
                         a_row_bytes: size.row_bytes(),
                         a_half_bytes: 16 * size.row_bytes(),
+                        a_step_bytes: 64,
                         b: b[(start + column) * size.dp..].as_ptr(),
                         b_panel_bytes: 32 * size.dp,
                         steps: size.dp / 32,
@@ -181,42 +190,51 @@ impl Head<'_> {
         }
     }
 
-    /// `dq += ds k`, `dk += ds^T q`, `dv += p^T dout`.
-    fn accumulate(&self, tiles: &Tiles, (first, start, width): (usize, usize, usize), work: &mut Work) {
+    /// `dq += ds k` of 32 queries.
+    fn query_gradient(&self, tiles: &Tiles, (start, width): (usize, usize), ds: &[bf16], dq: &mut [f32]) {
         let size = self.size;
         for column in (0..size.dp).step_by(32) {
             // SAFETY: 32 rows of KEYS gradients exist, of which `width` are set; `width` rows of keys exist.
             unsafe {
                 tiles.product::<true>(SmallProduct {
-                    a: work.ds_rounded.as_ptr(),
+                    a: ds.as_ptr(),
                     a_row_bytes: 2 * KEYS,
                     a_half_bytes: 32 * KEYS,
+                    a_step_bytes: 64,
                     b: self.keys_c[column * size.lp + start * 16..].as_ptr(),
                     b_panel_bytes: size.panel_bytes(),
                     steps: width / 32,
-                    c: work.dq[column..].as_mut_ptr(),
+                    c: dq[column..].as_mut_ptr(),
                     c_row_bytes: 4 * size.dp,
                 });
             }
         }
-        for key in (0..width).step_by(32) {
+    }
+
+    /// `dk += ds^T q`, `dv += p^T dout` of the queries that see the keys from `start` on.
+    fn key_gradients(&self, tiles: &Tiles, seeing: Range<usize>, start: usize, work: &mut Work) {
+        let (size, steps) = (self.size, seeing.len() / QUERIES);
+        for key in (0..KEYS.min(seeing.end - start)).step_by(32) {
             let pairs =
                 [(&work.p_rounded, self.dout_c, &mut work.dv), (&work.ds_rounded, self.queries_c, &mut work.dk)];
             for (from, b, c) in pairs {
-                for half in 0..2 {
-                    // SAFETY: AMX machines have AVX-512-BF16; 32 rows of KEYS elements exist, `left` has 4 tiles.
-                    unsafe { left_tile(from[key + 16 * half..].as_ptr(), KEYS, work.left[half * TILE..].as_mut_ptr()) };
+                for (half, step) in (0..2).flat_map(|half| (0..steps).map(move |step| (half, step))) {
+                    let rows = &from[step * QUERIES * KEYS + key + 16 * half..];
+                    let to = work.left[(half * steps + step) * TILE..].as_mut_ptr();
+                    // SAFETY: AMX machines have AVX-512-BF16; 32 rows of KEYS elements exist, `left` has 8 tiles.
+                    unsafe { left_tile(rows.as_ptr(), KEYS, to) };
                 }
                 for column in (0..size.dp).step_by(32) {
-                    // SAFETY: two left tiles were just made; rows `first ..` of `b` and `start + key ..` of `c` exist.
+                    // SAFETY: the left tiles were just made; these rows of `b` and rows `start + key ..` of `c` exist.
                     unsafe {
                         tiles.product::<true>(SmallProduct {
                             a: work.left.as_ptr(),
                             a_row_bytes: 64,
-                            a_half_bytes: 2 * TILE,
-                            b: b[column * size.lp + first * 16..].as_ptr(),
+                            a_half_bytes: 2 * TILE * steps,
+                            a_step_bytes: 2 * TILE,
+                            b: b[column * size.lp + seeing.start * 16..].as_ptr(),
                             b_panel_bytes: size.panel_bytes(),
-                            steps: 1,
+                            steps,
                             c: c[(start + key) * size.dp + column..].as_mut_ptr(),
                             c_row_bytes: 4 * size.dp,
                         });

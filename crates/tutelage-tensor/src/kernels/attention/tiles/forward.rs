@@ -4,7 +4,7 @@ use half::bf16;
 
 use super::super::forward::Inputs;
 use super::head::Padded;
-use super::{KEYS, QUERIES};
+use super::{GROUP, KEYS, QUERIES};
 use crate::Device;
 use crate::device::DisjointOut;
 use crate::matmul::{SmallProduct, Tiles};
@@ -26,7 +26,7 @@ pub(in super::super) fn forward(device: &Device, inputs: &Inputs<'_, bf16>, out:
         let mut work = Work {
             scores: device.buffer(QUERIES * KEYS),
             p: device.buffer(QUERIES * KEYS),
-            sums: device.buffer(QUERIES * size.dp),
+            sums: device.buffer(GROUP * size.dp),
         };
         let tiles = Tiles::begin(device.isa());
         for i in 0..s.group() {
@@ -34,9 +34,9 @@ pub(in super::super) fn forward(device: &Device, inputs: &Inputs<'_, bf16>, out:
             let head = kv * s.group() + i;
             // SAFETY: tasks differ in document or head, so no other task writes these rows of `lse`.
             let lse = unsafe { lse.slice(head * n_rows + rows.start, size.len) };
-            for first in (0..size.len).step_by(QUERIES) {
-                let totals = query_block(device, &tiles, size, (&queries, &keys, &values), first, &mut work);
-                for r in 0..QUERIES.min(size.len - first) {
+            for first in (0..size.len).step_by(GROUP) {
+                let totals = query_group(device, &tiles, size, (&queries, &keys, &values), first, &mut work);
+                for r in 0..GROUP.min(size.len - first) {
                     let (max, sum) = totals[r];
                     lse[first + r] = max + sum.ln();
                     let at = (rows.start + first + r) * s.out_width() + head * s.d_head;
@@ -55,58 +55,88 @@ struct Work {
     sums: crate::Buffer<f32>,
 }
 
-/// Attention of 32 queries from `first` on over all keys they may see; gives each row's maximum and sum, and
+/// Attention of a group of queries from `first` on over all keys they may see; gives each row's maximum and sum, and
 /// leaves the weighted sums of values.
-fn query_block(
+fn query_group(
     device: &Device,
     tiles: &Tiles,
     size: Padded,
     (queries, keys, values): (&[bf16], &[bf16], &[bf16]),
     first: usize,
     work: &mut Work,
-) -> [(f32, f32); QUERIES] {
-    let mut totals = [(f32::NEG_INFINITY, 0.0); QUERIES];
+) -> [(f32, f32); GROUP] {
+    let mut totals = [(f32::NEG_INFINITY, 0.0); GROUP];
     work.sums.fill(0.0);
-    for start in (0..first + QUERIES).step_by(KEYS) {
-        let width = KEYS.min(first + QUERIES - start);
-        for column in (0..width).step_by(32) {
-            // SAFETY: 32 rows of queries and 32 of keys exist (padded), the scores have 32 rows of KEYS.
-            unsafe {
-                tiles.product::<false>(SmallProduct {
-                    a: queries[first * size.dp..].as_ptr(),
-                    a_row_bytes: size.row_bytes(),
-                    a_half_bytes: 16 * size.row_bytes(),
-                    b: keys[(start + column) * size.dp..].as_ptr(),
-                    b_panel_bytes: 32 * size.dp,
-                    steps: size.dp / 32,
-                    c: work.scores[column..].as_mut_ptr(),
-                    c_row_bytes: 4 * KEYS,
-                });
+    let end = (first + GROUP).min(size.lp);
+    for start in (0..end).step_by(KEYS) {
+        // Queries before the first of these keys see none of them.
+        for block in (first.max(start)..end).step_by(QUERIES) {
+            let (from, totals) = (block - first, &mut totals[block - first..][..QUERIES]);
+            let width = KEYS.min(block + QUERIES - start);
+            scores(tiles, size, (&queries[block * size.dp..], keys), (start, width), &mut work.scores);
+            for (r, total) in totals.iter_mut().enumerate() {
+                let visible = (block + r + 1 - start).min(width);
+                let (scores, p) = (&mut work.scores[r * KEYS..][..width], &mut work.p[r * KEYS..][..width]);
+                let sums = &mut work.sums[(from + r) * size.dp..][..size.dp];
+                device.isa().run(RunningSoftmax { scores, p, sums, visible, total });
             }
-        }
-        for (r, total) in totals.iter_mut().enumerate() {
-            let visible = (first + r + 1).saturating_sub(start).min(width);
-            let (scores, p) = (&mut work.scores[r * KEYS..][..width], &mut work.p[r * KEYS..][..width]);
-            let sums = &mut work.sums[r * size.dp..][..size.dp];
-            device.isa().run(RunningSoftmax { scores, p, sums, visible, total });
-        }
-        for column in (0..size.dp).step_by(32) {
-            // SAFETY: 32 rows of KEYS weights exist, of which `width` are set; `width` rows of values exist.
-            unsafe {
-                tiles.product::<true>(SmallProduct {
-                    a: work.p.as_ptr(),
-                    a_row_bytes: 2 * KEYS,
-                    a_half_bytes: 32 * KEYS,
-                    b: values[column * size.lp + start * 16..].as_ptr(),
-                    b_panel_bytes: size.panel_bytes(),
-                    steps: width / 32,
-                    c: work.sums[column..].as_mut_ptr(),
-                    c_row_bytes: 4 * size.dp,
-                });
-            }
+            let sums = &mut work.sums[from * size.dp..][..QUERIES * size.dp];
+            weighted_sums(tiles, size, (&work.p, values), (start, width), sums);
         }
     }
     totals
+}
+
+/// Products of 32 queries with `width` keys from `start` on, rows of KEYS.
+fn scores(
+    tiles: &Tiles,
+    size: Padded,
+    (queries, keys): (&[bf16], &[bf16]),
+    (start, width): (usize, usize),
+    out: &mut [f32],
+) {
+    for column in (0..width).step_by(32) {
+        // SAFETY: 32 rows of queries and 32 of keys exist (padded), the scores have 32 rows of KEYS.
+        unsafe {
+            tiles.product::<false>(SmallProduct {
+                a: queries.as_ptr(),
+                a_row_bytes: size.row_bytes(),
+                a_half_bytes: 16 * size.row_bytes(),
+                a_step_bytes: 64,
+                b: keys[(start + column) * size.dp..].as_ptr(),
+                b_panel_bytes: 32 * size.dp,
+                steps: size.dp / 32,
+                c: out[column..].as_mut_ptr(),
+                c_row_bytes: 4 * KEYS,
+            });
+        }
+    }
+}
+
+/// Adds to 32 rows of sums the values of `width` keys from `start` on, weighted.
+fn weighted_sums(
+    tiles: &Tiles,
+    size: Padded,
+    (weights, values): (&[bf16], &[bf16]),
+    (start, width): (usize, usize),
+    sums: &mut [f32],
+) {
+    for column in (0..size.dp).step_by(32) {
+        // SAFETY: 32 rows of KEYS weights exist, of which `width` are set; `width` rows of values exist.
+        unsafe {
+            tiles.product::<true>(SmallProduct {
+                a: weights.as_ptr(),
+                a_row_bytes: 2 * KEYS,
+                a_half_bytes: 32 * KEYS,
+                a_step_bytes: 64,
+                b: values[column * size.lp + start * 16..].as_ptr(),
+                b_panel_bytes: size.panel_bytes(),
+                steps: width / 32,
+                c: sums[column..].as_mut_ptr(),
+                c_row_bytes: 4 * size.dp,
+            });
+        }
+    }
 }
 
 /// Turns scores into unnormalised weights against the running maximum, and shrinks the sums so far to it. Keys
@@ -122,10 +152,6 @@ impl SimdTask for RunningSoftmax<'_> {
     type Output = ();
     #[inline(always)]
     fn run<I: Instructions>(self) {
-        if self.visible == 0 {
-            self.p.fill(bf16::ZERO);
-            return;
-        }
         self.scores[self.visible..].fill(f32::NEG_INFINITY);
         let (chunks, _) = self.scores.as_chunks::<LANES>();
         let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -135,7 +161,9 @@ impl SimdTask for RunningSoftmax<'_> {
             }
         }
         let (before, sum) = *self.total;
-        let max = lanes.into_iter().fold(before, f32::max);
+        let largest = largest(lanes);
+        // Scores that are no numbers are no maximum, but are seen in the sum.
+        let max = if largest > before { largest } else { before };
         let mut lanes = [0.0; LANES];
         let (out, _) = self.p.as_chunks_mut::<LANES>();
         for (chunk, out) in chunks.iter().zip(out) {
@@ -146,14 +174,28 @@ impl SimdTask for RunningSoftmax<'_> {
             }
             *out = I::round(p);
         }
-        let shrink = exp::<I>(before - max);
-        if shrink != 1.0 {
+        let mut shrink = 1.0;
+        if max > before {
+            shrink = exp::<I>(before - max);
             for x in self.sums {
                 *x *= shrink;
             }
         }
         *self.total = (max, multiply_add::<I>(sum, shrink, fold(lanes)));
     }
+}
+
+/// The largest lane.
+#[inline(always)]
+fn largest(mut lanes: [f32; LANES]) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] = if lanes[i + width] > lanes[i] { lanes[i + width] } else { lanes[i] };
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 struct Finish<'a> {

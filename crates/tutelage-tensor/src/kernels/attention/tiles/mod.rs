@@ -10,8 +10,10 @@ mod head;
 pub(super) use backward::backward;
 pub(super) use forward::forward;
 
-/// Queries of a block: a tile pair.
+/// Queries of a tile pair.
 const QUERIES: usize = 32;
+/// Queries that go over the keys together, so that a block of keys is fetched once for all of them.
+const GROUP: usize = 4 * QUERIES;
 /// Keys of a block.
 const KEYS: usize = 128;
 /// Rows of 32 elements in a packed tile.
