@@ -77,6 +77,8 @@ pub struct StepTimes {
     pub peak_memory_bytes: Option<u64>,
     /// Bytes that the engine's pool took from the system.
     pub pool_bytes: usize,
+    /// Bytes that `tutelage plan` expects of the student's training (a live teacher's are not counted).
+    pub planned_bytes: u64,
     /// Buffers that a step took from the system after the first: zero in the steady state.
     pub fresh_buffers: u64,
     /// Mean time by operation, from steps of their own.
@@ -156,6 +158,7 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
         flops_per_second: flops / seconds,
         peak_memory_bytes: peak_memory_bytes(),
         pool_bytes: device.memory_use().reserved,
+        planned_bytes: config.training_bytes(shape.tokens(), 2, request.recompute),
         fresh_buffers,
         operations: operations.collect(),
         loss,
@@ -227,5 +230,30 @@ fn train_config(request: &StepRequest, n_steps: usize) -> TrainConfig {
             temperature_squared: false,
         }),
         teacher_flops: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The plan's promise, and the steady state's.
+    #[test]
+    fn memory_is_as_planned_and_no_step_takes_more() {
+        let device = Device::cpu(2, tutelage_tensor::Isa::detect()).unwrap();
+        let request = StepRequest {
+            shape: Shape::parse("256,4,4,2,704,8192,2,256").unwrap(),
+            teacher: TeacherKind::None,
+            repeats: 1,
+            recompute: false,
+            scratch: std::env::temp_dir(),
+        };
+        let found = step(&request, &device).unwrap();
+        let ratio = found.planned_bytes as f64 / found.pool_bytes as f64;
+        // Without bf16 products the copies are f32.
+        if device.isa() <= tutelage_tensor::Isa::Avx512Bf16 {
+            assert!((0.85..1.15).contains(&ratio), "planned {} bytes, took {}", found.planned_bytes, found.pool_bytes);
+        }
+        assert_eq!(found.fresh_buffers, 0, "buffers taken from the system in the steady state");
     }
 }

@@ -99,11 +99,12 @@ fn print_step(t: &StepTimes, c: &Ceilings) -> Result<(), Failure> {
     )?;
     writeln!(
         out,
-        "{} weights, {} on {} threads; pool {:.0} MB, {} fresh buffers in the steady state; loss {:.4}",
+        "{} weights, {} on {} threads; pool {:.0} MB (planned for the student: {:.0}), {} fresh buffers in the steady state; loss {:.4}",
         t.parameters,
         t.isa,
         t.n_threads,
         t.pool_bytes as f64 / 1e6,
+        t.planned_bytes as f64 / 1e6,
         t.fresh_buffers,
         t.loss
     )?;

@@ -1,5 +1,7 @@
 //! What a model costs, for plans and for FLOP/s.
 
+use tutelage_tensor::kernels::linear_loss::chunk_bytes;
+
 use super::DecoderConfig;
 
 impl DecoderConfig {
@@ -41,9 +43,18 @@ impl DecoderConfig {
         }
     }
 
-    /// Bytes of weights, gradients and AdamW's moments in training, with bf16 copies in both orientations.
+    /// Bytes of weights, gradients and AdamW's moments in training, with bf16 copies in both orientations; the embedding
+    /// has no copies, and gradients of few rows.
     pub fn training_state_bytes(&self) -> u64 {
-        (4 + 4 + 8 + 2 + 2) * self.n_weights()
+        let embedding = (self.vocab_size * self.d_model) as u64;
+        (4 + 4 + 8 + 2 + 2) * (self.n_weights() - embedding) + (4 + 8) * embedding
+    }
+
+    /// Bytes that training takes for steps of `t` tokens at a time: [`Self::training_state_bytes`],
+    /// [`Self::tape_bytes`], and the logits of some rows with their gradients.
+    pub fn training_bytes(&self, t: usize, width: usize, recompute: bool) -> u64 {
+        let (logits, gradients) = chunk_bytes(self.vocab_size);
+        (self.training_state_bytes() + (logits + gradients) as u64).saturating_add(self.tape_bytes(t, width, recompute))
     }
 
     /// Bytes of weights for inference: the embedding in f32, what is multiplied in bf16.

@@ -91,7 +91,7 @@ impl Plan {
             parameters: cache.teacher_config.n_weights(),
             flops: tokens as f64 * cache.teacher_config.forward_flops(seq_len as usize) as f64,
             memory_bytes: PROGRAM_BYTES
-                + self.chunk().0
+                + self.chunk()
                 + cache.teacher_config.inference_bytes()
                 + self.tape(&cache.teacher_config, 4096, true),
             disk_bytes: tokens * (cache.kept.max_entries() as u64 * (id_bits + 16)).div_ceil(8),
@@ -99,15 +99,18 @@ impl Plan {
         }
     }
 
-    /// Memory of one chunk of logits, and of one of their gradients.
-    fn chunk(&self) -> (u64, u64) {
-        let (logits, gradients) = chunk_bytes(self.recipe.spec.tokenizer.vocab_size);
-        (logits as u64, gradients as u64)
+    /// Memory of one chunk of logits.
+    fn chunk(&self) -> u64 {
+        chunk_bytes(self.recipe.spec.tokenizer.vocab_size).0 as u64
+    }
+
+    /// Bytes of an activation.
+    fn width(&self) -> usize {
+        if self.precision == Precision::Bf16 { 2 } else { 4 }
     }
 
     fn tape(&self, config: &DecoderConfig, rows: usize, recompute: bool) -> u64 {
-        let width = if self.precision == Precision::Bf16 { 2 } else { 4 };
-        config.tape_bytes(rows, width, recompute)
+        config.tape_bytes(rows, self.width(), recompute)
     }
 
     fn train_row(&self, train: &TrainPlan) -> PlanRow {
@@ -116,11 +119,10 @@ impl Plan {
         let rows = config.micro_batch_size * seq_len;
         let live = match &train.teacher {
             Some(TeacherSource::Live { config, .. }) => {
-                (config.inference_bytes() + self.chunk().0).saturating_add(self.tape(config, rows, true))
+                (config.inference_bytes() + self.chunk()).saturating_add(self.tape(config, rows, true))
             }
             _ => 0,
         };
-        let state = train.model.training_state_bytes();
         let parameters = train.model.n_weights();
         PlanRow {
             stage: format!("train/{}", train.name),
@@ -129,9 +131,9 @@ impl Plan {
             tokens,
             parameters,
             flops: tokens as f64 * (train.model.training_flops(seq_len) + config.teacher_flops) as f64,
-            memory_bytes: (PROGRAM_BYTES + self.chunk().0 + self.chunk().1 + state + live).saturating_add(self.tape(
-                &train.model,
+            memory_bytes: (PROGRAM_BYTES + live).saturating_add(train.model.training_bytes(
                 rows,
+                self.width(),
                 train.recompute,
             )),
             disk_bytes: parameters * (4 + 12 * config.keep_checkpoints as u64),
@@ -147,7 +149,7 @@ impl Plan {
             tokens,
             parameters: config.n_weights(),
             flops: tokens as f64 * config.forward_flops(seq_len) as f64,
-            memory_bytes: PROGRAM_BYTES + self.chunk().0 + config.inference_bytes() + self.tape(config, 4096, true),
+            memory_bytes: PROGRAM_BYTES + self.chunk() + config.inference_bytes() + self.tape(config, 4096, true),
             disk_bytes: 4096,
             ..PlanRow::empty()
         }

@@ -130,6 +130,7 @@ fn evaluate<T: Element>(
     device.for_each(n, |r| {
         // SAFETY: each task has its own row, of all four.
         let (logits, terms) = unsafe { (logits.slice(r * v, v), terms_out.slice(r * n_terms, n_terms)) };
+        // SAFETY: as above.
         let teacher = teacher.as_ref().map(|rows| unsafe { rows.slice(r * v, v) });
         objective.row(math, start + r, logits, teacher, gradient.is_some(), terms);
         if let Some(gradient) = &gradient {

@@ -15,6 +15,6 @@ const QUERIES: usize = 32;
 /// Queries that go over the keys together, so that a block of keys is fetched once for all of them.
 const GROUP: usize = 4 * QUERIES;
 /// Keys of a block.
-const KEYS: usize = 128;
+const KEYS: usize = 256;
 /// Rows of 32 elements in a packed tile.
 const TILE: usize = 512;
