@@ -3,9 +3,10 @@
 
 usage: peer_step.py D_MODEL,N_LAYERS,N_HEADS,N_KV_HEADS,D_FF,VOCAB_SIZE,BATCH_SIZE,SEQ_LEN [none|live] [REPEATS]
 needs: pip install torch==2.15.0 numpy
+PEER_F32=1 leaves autocast out: what a machine without bf16 products is best used with.
 Prints one line of JSON: tokens_per_second (of the median step) and peak_memory_bytes.
 """
-import json, resource, sys, time
+import json, os, resource, sys, time
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -14,6 +15,7 @@ sizes = [int(n) for n in sys.argv[1].split(",")]
 teacher_kind = sys.argv[2] if len(sys.argv) > 2 else "none"
 repeats = int(sys.argv[3]) if len(sys.argv) > 3 else 9
 d_model, n_layers, n_heads, n_kv_heads, d_ff, vocab_size, batch_size, seq_len = sizes
+in_f32 = os.environ.get("PEER_F32") == "1"
 torch.set_num_threads(2)
 torch.manual_seed(0)
 
@@ -102,7 +104,7 @@ compiled = torch.compile(objective)
 
 def step():
     optimizer.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=not in_f32):
         loss = compiled(ids, labels)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
