@@ -5,7 +5,11 @@ use half::bf16;
 use super::product::Out;
 use crate::{Device, Element};
 
-const ROWS: usize = 64;
+/// Rows of a block: the product packs the whole right operand for each, so few are better, but enough for all threads.
+/// A function of `m` alone, so that results do not depend on anything else.
+fn block_rows(m: usize) -> usize {
+    (m / 8).next_multiple_of(32).clamp(64, 512)
+}
 
 /// `out = a[m, k] b[k, n]` with `b = (data, row stride, column stride)`.
 pub(super) fn matmul(
@@ -18,11 +22,12 @@ pub(super) fn matmul(
     if m == 0 || n == 0 {
         return;
     }
+    let block_rows = block_rows(m);
     let last = k.saturating_sub(1) * row_stride + (n - 1) * column_stride;
     assert!(k == 0 || last < b.len(), "f32 product: right operand of {} elements is too short", b.len());
     let block = |index: usize, rows: usize, c: &mut [f32], accumulate: bool| {
         debug_assert_eq!(c.len(), rows * n);
-        // SAFETY: `c` has `rows * n` elements, `a` has `k` for each of the rows from `index * ROWS` (checked
+        // SAFETY: `c` has `rows * n` elements, `a` has `k` for each of the rows from `index * block_rows` (checked
         // by the caller), and the largest index into `b` was checked above. Strides are in elements.
         unsafe {
             gemm::gemm(
@@ -33,7 +38,7 @@ pub(super) fn matmul(
                 1,
                 n as isize,
                 accumulate,
-                a[index * ROWS * k..].as_ptr(),
+                a[index * block_rows * k..].as_ptr(),
                 1,
                 k as isize,
                 b.as_ptr(),
@@ -49,13 +54,13 @@ pub(super) fn matmul(
         }
     };
     match out {
-        Out::F32(out) => device.for_each_block(out, ROWS * n, |index, c| block(index, c.len() / n, c, false)),
-        Out::AddF32(out) => device.for_each_block(out, ROWS * n, |index, c| block(index, c.len() / n, c, true)),
-        Out::SumF32 { from, out } => device.for_each_block(out, ROWS * n, |index, c| {
-            c.copy_from_slice(&from[index * ROWS * n..][..c.len()]);
+        Out::F32(out) => device.for_each_block(out, block_rows * n, |index, c| block(index, c.len() / n, c, false)),
+        Out::AddF32(out) => device.for_each_block(out, block_rows * n, |index, c| block(index, c.len() / n, c, true)),
+        Out::SumF32 { from, out } => device.for_each_block(out, block_rows * n, |index, c| {
+            c.copy_from_slice(&from[index * block_rows * n..][..c.len()]);
             block(index, c.len() / n, c, true);
         }),
-        Out::Bf16(out) => device.for_each_block(out, ROWS * n, |index, rounded: &mut [bf16]| {
+        Out::Bf16(out) => device.for_each_block(out, block_rows * n, |index, rounded: &mut [bf16]| {
             let mut c = device.buffer::<f32>(rounded.len());
             block(index, rounded.len() / n, &mut c, false);
             for (to, &from) in rounded.iter_mut().zip(c.iter()) {

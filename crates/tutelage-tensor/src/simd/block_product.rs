@@ -26,7 +26,7 @@ pub(crate) struct BlockProduct<'a> {
 }
 
 const ROWS: usize = 6;
-const COLUMNS: usize = 32;
+const COLUMNS: usize = 16;
 
 impl SimdTask for BlockProduct<'_> {
     type Output = ();
