@@ -146,11 +146,6 @@ impl<'a, T> DisjointOut<'a, T> {
         Self { pointer: out.as_mut_ptr(), len: out.len(), _out: std::marker::PhantomData }
     }
 
-    /// Number of elements.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// The first element.
     pub(crate) fn pointer(&self) -> *mut T {
         self.pointer

@@ -115,10 +115,8 @@ pub(crate) enum Bench {
     /// Every fused operation by itself, forward and backward: time, rates, percent of the machine's ceiling, and the
     /// naive reference's time
     Kernels {
-        /// A named shape (s16m, s16m-v92k, s40m, s110m, s110m-8k, quickstart), or
-        /// D_MODEL,N_LAYERS,N_HEADS,N_KV_HEADS,D_FF,VOCAB_SIZE,BATCH_SIZE,SEQ_LEN
-        #[arg(long, default_value = "s16m")]
-        shape: String,
+        #[command(flatten)]
+        shape: BenchShape,
         /// How often each is timed
         #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
         repeats: u16,
@@ -128,10 +126,8 @@ pub(crate) enum Bench {
     },
     /// Whole training steps: forward, loss, backward, clip, AdamW
     Step {
-        /// A named shape (s16m, s16m-v92k, s40m, s110m, s110m-8k, quickstart), or
-        /// D_MODEL,N_LAYERS,N_HEADS,N_KV_HEADS,D_FF,VOCAB_SIZE,BATCH_SIZE,SEQ_LEN
-        #[arg(long, default_value = "s16m")]
-        shape: String,
+        #[command(flatten)]
+        shape: BenchShape,
         /// Who teaches: a model of twice the width, or a cache of its 50 most likely entries
         #[arg(long, value_enum, default_value_t = BenchTeacher::None)]
         teacher: BenchTeacher,
@@ -145,6 +141,14 @@ pub(crate) enum Bench {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchShape {
+    /// A named shape (s16m, s16m-v92k, s40m, s110m, s110m-8k, quickstart), or
+    /// D_MODEL,N_LAYERS,N_HEADS,N_KV_HEADS,D_FF,VOCAB_SIZE,BATCH_SIZE,SEQ_LEN
+    #[arg(long, default_value = "s16m")]
+    pub(crate) shape: String,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -18,12 +18,12 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
             if json { print_json(&json!(found)) } else { print_ceilings(&found) }
         }
         Bench::Kernels { shape, repeats, json } => {
-            let found = kernels(&Shape::parse(&shape)?, usize::from(repeats), &device)?;
+            let found = kernels(&Shape::parse(&shape.shape)?, usize::from(repeats), &device)?;
             if json { print_json(&json!(found)) } else { print_kernels(&found) }
         }
         Bench::Step { shape, teacher, repeats, recompute, json } => {
             let request = StepRequest {
-                shape: Shape::parse(&shape)?,
+                shape: Shape::parse(&shape.shape)?,
                 teacher: match teacher {
                     BenchTeacher::None => TeacherKind::None,
                     BenchTeacher::Live => TeacherKind::Live,

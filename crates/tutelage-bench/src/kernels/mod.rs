@@ -20,7 +20,7 @@ use crate::{BenchError, Ceilings, Shape, ceilings, median};
 pub struct KernelTime {
     /// What is computed.
     pub operation: &'static str,
-    /// "forward", "backward", or "step" for the optimizer.
+    /// "forward", "backward", "both" for the output layer with its loss, or "step" for the optimizer.
     pub pass: &'static str,
     /// Its sizes.
     pub sizes: String,

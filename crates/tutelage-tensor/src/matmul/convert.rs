@@ -5,24 +5,34 @@ use half::bf16;
 use crate::simd::{Instructions, LANES, SimdTask, load, store};
 use crate::{Buffer, Device, Element};
 
-struct Round<'a, S> {
-    from: &'a [S],
-    to: &'a mut [bf16],
+/// Copies elements into another type.
+pub(crate) struct Round<'a, S, T> {
+    pub(crate) from: &'a [S],
+    pub(crate) to: &'a mut [T],
 }
-impl<S: Element> SimdTask for Round<'_, S> {
+impl<S: Element, T: Element> SimdTask for Round<'_, S, T> {
     type Output = ();
     #[inline(always)]
     fn run<I: Instructions>(self) {
         for at in (0..self.to.len()).step_by(LANES) {
-            store::<I, bf16>(self.to, at, load(self.from, at));
+            store::<I, T>(self.to, at, load(self.from, at));
         }
     }
 }
 
 /// A bf16 copy.
 pub(crate) fn rounded<S: Element>(device: &Device, values: &[S]) -> Buffer<bf16> {
+    copied(device, values)
+}
+
+/// An f32 copy.
+pub(crate) fn widened(device: &Device, values: &[bf16]) -> Buffer<f32> {
+    copied(device, values)
+}
+
+fn copied<S: Element, T: Element>(device: &Device, values: &[S]) -> Buffer<T> {
     const BLOCK: usize = 1 << 14;
-    let mut out = device.buffer::<bf16>(values.len());
+    let mut out = device.buffer::<T>(values.len());
     device.for_each_block(&mut out, BLOCK, |index, to| {
         device.isa().run(Round { from: &values[index * BLOCK..][..to.len()], to });
     });

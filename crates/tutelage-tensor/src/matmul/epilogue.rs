@@ -8,6 +8,7 @@ use half::bf16;
 
 use super::pack::PANEL;
 use crate::device::DisjointOut;
+use crate::simd::prefetch_lines;
 
 /// Where a tile's row lies in the output.
 #[derive(Clone, Copy)]
@@ -27,21 +28,12 @@ pub(crate) trait Epilogue: Sync {
     /// AVX-512 with bf16; the row and the columns lie in the output that this was made for, and no other task has them.
     unsafe fn row(&self, at: At, sums: [__m512; 2]);
 
-    /// Asks for the lines that [`Epilogue::row`] will read or write, while the sums are being computed.
+    /// Asks for the lines that [`Epilogue::row`] will read or write, while the sums are being computed: a store that
+    /// waits for its line holds up the loads behind it.
     fn fetch(&self, row: usize, column: usize);
 
     /// Runs after a block.
     fn finish(&self) {}
-}
-
-/// Asks for `lines` cache lines of an output that will be written soon: a store that waits for its line holds up the
-/// loads behind it.
-#[inline(always)]
-pub(crate) fn fetch<T>(from: *const T, lines: usize) {
-    for line in 0..lines {
-        // SAFETY: a hint, whatever the address; every x86-64 has the instruction.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_byte_add(64 * line).cast()) };
-    }
 }
 
 /// Writes f32.
@@ -51,18 +43,27 @@ pub(crate) struct WriteF32<'a> {
 }
 impl Epilogue for WriteF32<'_> {
     #[inline(always)]
-    unsafe fn row(&self, at: At, [a, b]: [__m512; 2]) {
+    unsafe fn row(&self, at: At, sums: [__m512; 2]) {
         // SAFETY: the caller's promise.
         unsafe {
             let out = self.out.pointer().add(at.row * self.n + at.column);
-            _mm512_mask_storeu_ps(out, at.masks[0], a);
-            _mm512_mask_storeu_ps(out.wrapping_add(PANEL), at.masks[1], b);
+            store_f32(out, at.masks, sums);
         }
     }
 
     #[inline(always)]
     fn fetch(&self, row: usize, column: usize) {
-        fetch(self.out.pointer().wrapping_add(row * self.n + column), 2);
+        prefetch_lines(self.out.pointer().wrapping_add(row * self.n + column), 2);
+    }
+}
+
+/// Writes 32 columns, those that exist.
+#[inline(always)]
+unsafe fn store_f32(out: *mut f32, masks: [__mmask16; 2], [a, b]: [__m512; 2]) {
+    // SAFETY: the caller's promise: AVX-512, and the columns of the masks are writable.
+    unsafe {
+        _mm512_mask_storeu_ps(out, masks[0], a);
+        _mm512_mask_storeu_ps(out.wrapping_add(PANEL), masks[1], b);
     }
 }
 
@@ -97,14 +98,13 @@ impl Epilogue for AddF32<'_> {
             let (from, out) = (self.from.add(start), self.out.pointer().add(start));
             let x = _mm512_maskz_loadu_ps(at.masks[0], from);
             let y = _mm512_maskz_loadu_ps(at.masks[1], from.wrapping_add(PANEL));
-            _mm512_mask_storeu_ps(out, at.masks[0], _mm512_add_ps(x, a));
-            _mm512_mask_storeu_ps(out.wrapping_add(PANEL), at.masks[1], _mm512_add_ps(y, b));
+            store_f32(out, at.masks, [_mm512_add_ps(x, a), _mm512_add_ps(y, b)]);
         }
     }
 
     #[inline(always)]
     fn fetch(&self, row: usize, column: usize) {
-        fetch(self.from.wrapping_add(row * self.n + column), 2);
+        prefetch_lines(self.from.wrapping_add(row * self.n + column), 2);
     }
 }
 
@@ -126,7 +126,7 @@ impl Epilogue for WriteBf16<'_> {
 
     #[inline(always)]
     fn fetch(&self, row: usize, column: usize) {
-        fetch(self.out.pointer().wrapping_add(row * self.n + column), 1);
+        prefetch_lines(self.out.pointer().wrapping_add(row * self.n + column), 1);
     }
 }
 
@@ -138,7 +138,7 @@ pub(crate) unsafe fn rounded(a: __m512, b: __m512) -> __m512i {
 }
 
 /// Streamed stores are ordered with nothing else; other threads read them after this.
-fn fence() {
+pub(crate) fn fence() {
     // SAFETY: every x86-64 has the instruction.
     unsafe { _mm_sfence() };
 }

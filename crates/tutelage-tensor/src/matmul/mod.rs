@@ -28,7 +28,7 @@ mod tiles;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::{Panels, SmallProduct, Term, Tiles, ready as amx_ready};
-pub(crate) use convert::{rounded, transposed};
+pub(crate) use convert::{Round, rounded, transposed, widened};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use left::LeftRows;
 pub use pack::PackedRhs;

@@ -153,12 +153,7 @@ fn tile_nk<S: Element>(fast: bool, tile: &mut [bf16], (source, stride): (&[S], u
         return unsafe { pack_avx512::transposed_tile(source.as_ptr(), stride, tile.as_mut_ptr()) };
     }
     let _ = fast;
-    tile.fill(bf16::ZERO);
-    for j in 0..width {
-        for p in 0..depth {
-            tile[(p / 2 * PANEL + j) * 2 + p % 2] = Element::from_f32(source[j * stride + p].to_f32());
-        }
-    }
+    tile_by_elements(tile, (width, depth), |p, j| source[j * stride + p].to_f32());
 }
 
 /// `depth` rows of `width` elements, `stride` apart, as a tile whose row `p` holds rows `2 p` and `2 p + 1`.
@@ -170,10 +165,15 @@ fn tile_kn<S: Element>(fast: bool, tile: &mut [bf16], (source, stride): (&[S], u
         return unsafe { pack_avx512::interleaved_tile(source.as_ptr(), stride, tile.as_mut_ptr()) };
     }
     let _ = fast;
+    tile_by_elements(tile, (width, depth), |p, j| source[p * stride + j].to_f32());
+}
+
+/// The tile whose row `p` holds elements `2 p` and `2 p + 1` of `width` columns, and zeros where there are none.
+fn tile_by_elements(tile: &mut [bf16], (width, depth): (usize, usize), element: impl Fn(usize, usize) -> f32) {
     tile.fill(bf16::ZERO);
     for p in 0..depth {
         for j in 0..width {
-            tile[(p / 2 * PANEL + j) * 2 + p % 2] = Element::from_f32(source[p * stride + j].to_f32());
+            tile[(p / 2 * PANEL + j) * 2 + p % 2] = Element::from_f32(element(p, j));
         }
     }
 }

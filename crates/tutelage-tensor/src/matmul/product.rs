@@ -3,8 +3,8 @@
 use half::bf16;
 
 use super::pack::PackedRhs;
-use super::{strided_f32, tiled};
-use crate::{Buffer, Device, Element};
+use super::{strided_f32, tiled, widened};
+use crate::Device;
 
 /// Left operand, row-major `[m, k]`.
 #[derive(Clone, Copy)]
@@ -97,15 +97,4 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
         (Lhs::Columns(_), Rhs::F32 { .. }) => panic!("a left operand by columns needs a packed right operand"),
         (Lhs::F32(_), Rhs::Packed(_)) => panic!("an f32 left operand needs an f32 right operand"),
     }
-}
-
-fn widened(device: &Device, a: &[bf16]) -> Buffer<f32> {
-    const BLOCK: usize = 1 << 14;
-    let mut wide = device.buffer::<f32>(a.len());
-    device.for_each_block(&mut wide, BLOCK, |index, block| {
-        for (out, &x) in block.iter_mut().zip(&a[index * BLOCK..]) {
-            *out = Element::to_f32(x);
-        }
-    });
-    wide
 }

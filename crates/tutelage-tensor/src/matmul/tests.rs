@@ -115,6 +115,16 @@ fn large_outputs_and_operands_give_the_same_bits() {
 }
 
 #[test]
+fn sums_of_nothing_are_zero() {
+    for device in devices() {
+        let rhs = PackedRhs::from_rows_nk::<bf16>(&device, 40, 0, &[]);
+        let mut out = vec![f32::NAN; 3 * 40];
+        matmul(&device, (3, 40, 0), Lhs::Bf16(&[]), Rhs::Packed(&rhs), Out::F32(&mut out));
+        assert!(out.iter().all(|&x| x == 0.0), "{device:?}");
+    }
+}
+
+#[test]
 fn rounding_is_to_nearest_even() {
     for x in [0.0f32, 1.0, -1.003_906_2, 1.003_906_3, 3.0e38, f32::MAX, f32::INFINITY, 1e-40, -2.5e-3] {
         assert_eq!(<bf16 as Element>::from_f32(x).to_bits(), bf16::from_f32(x).to_bits(), "{x}");

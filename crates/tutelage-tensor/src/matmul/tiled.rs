@@ -40,12 +40,13 @@ unsafe impl Send for Target {}
 unsafe impl Sync for Target {}
 
 impl Target {
-    fn of(out: Out<'_>) -> Self {
+    fn of(device: &Device, out: Out<'_>) -> Self {
+        const BLOCK: usize = 1 << 14;
         match out {
             Out::F32(out) => Target::F32(out.as_mut_ptr()),
             Out::AddF32(out) => Target::AddF32(out.as_mut_ptr()),
             Out::SumF32 { from, out } => {
-                out.copy_from_slice(from);
+                device.for_each_block(out, BLOCK, |i, to| to.copy_from_slice(&from[i * BLOCK..][..to.len()]));
                 Target::AddF32(out.as_mut_ptr())
             }
             Out::Bf16(out) => Target::Bf16(out.as_mut_ptr()),
@@ -77,7 +78,7 @@ pub(super) fn matmul(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: 
         padded = copy;
         (&padded[..], k_read)
     };
-    let target = Target::of(out);
+    let target = Target::of(device, out);
     let row_blocks = m.div_ceil(BLOCK_ROWS);
     let column_blocks = n.div_ceil(BLOCK_COLUMNS);
     device.for_each(row_blocks * column_blocks, |index| {

@@ -2,6 +2,8 @@
 //!
 //! Sums run along k in one order, so blocks may be of any size.
 
+use std::ops::Range;
+
 use half::bf16;
 
 use super::amx::{Block, Panels, Term, block};
@@ -29,44 +31,53 @@ pub(super) fn rows(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: Ou
     let steps = b.k_padded() / K_STEP;
     let term = [Term { left: &left, right: Panels::Of(b) }];
     let n = b.n();
+    // Never zero, so that it can be stepped by; `first` is, where there are no steps.
     let chunk = if steps > 2 * CHUNK_STEPS { CHUNK_STEPS } else { steps.max(1) };
-    let add = |sums: &mut [f32], first: usize| {
-        for first in (first..steps).step_by(chunk) {
-            sum(device, m, &term, first..(first + chunk).min(steps), &AddF32::to(sums, n));
+    let first = 0..chunk.min(steps);
+    let add = |sums: &mut [f32], start: usize| {
+        for start in (start..steps).step_by(chunk) {
+            sum(device, m, &term, start..(start + chunk).min(steps), &AddF32::to(sums, n));
         }
     };
     match out {
         Out::F32(out) => {
             let stream = streams(m, n, out);
             let epilogue = WriteF32 { out: DisjointOut::new(out), n };
-            if stream {
-                sum(device, m, &term, 0..chunk, &Stream(epilogue));
-            } else {
-                sum(device, m, &term, 0..chunk, &epilogue);
-            }
+            write_or_stream(device, m, &term, first, epilogue, stream);
             add(out, chunk);
         }
         Out::SumF32 { from, out } => {
-            sum(device, m, &term, 0..chunk, &AddF32::sum(from, out, n));
+            sum(device, m, &term, first, &AddF32::sum(from, out, n));
             add(out, chunk);
         }
         Out::AddF32(out) => add(out, 0),
         Out::Bf16(out) if chunk < steps => {
             let mut sums = device.buffer::<f32>(out.len());
-            let epilogue = WriteF32 { out: DisjointOut::new(&mut sums), n };
-            sum(device, m, &term, 0..chunk, &epilogue);
+            sum(device, m, &term, first, &WriteF32 { out: DisjointOut::new(&mut sums), n });
             add(&mut sums, chunk);
             out.copy_from_slice(&super::rounded(device, &sums));
         }
         Out::Bf16(out) => {
             let stream = streams(m, n, out);
-            let epilogue = WriteBf16 { out: DisjointOut::new(out), n };
-            if stream {
-                sum(device, m, &term, 0..steps, &Stream(epilogue));
-            } else {
-                sum(device, m, &term, 0..steps, &epilogue);
-            }
+            write_or_stream(device, m, &term, first, WriteBf16 { out: DisjointOut::new(out), n }, stream);
         }
+    }
+}
+
+fn write_or_stream<L: Left, E: Epilogue>(
+    device: &Device,
+    m: usize,
+    terms: &[Term<'_, L>],
+    steps: Range<usize>,
+    epilogue: E,
+    stream: bool,
+) where
+    Stream<E>: Epilogue,
+{
+    if stream {
+        sum(device, m, terms, steps, &Stream(epilogue));
+    } else {
+        sum(device, m, terms, steps, &epilogue);
     }
 }
 
@@ -82,13 +93,7 @@ pub(crate) fn product(device: &Device, m: usize, terms: &[Term<'_, LeftRows<'_>>
     sum(device, m, terms, 0..steps, epilogue);
 }
 
-fn sum<L: Left, E: Epilogue>(
-    device: &Device,
-    m: usize,
-    terms: &[Term<'_, L>],
-    steps: std::ops::Range<usize>,
-    epilogue: &E,
-) {
+fn sum<L: Left, E: Epilogue>(device: &Device, m: usize, terms: &[Term<'_, L>], steps: Range<usize>, epilogue: &E) {
     let Some(first) = terms.first() else { return };
     let n = first.right.n();
     if m == 0 || n == 0 {

@@ -52,32 +52,44 @@ impl Instructions for Avx512Bf16 {
 /// Elements `at ..` of a row, widened; zeros beyond its end.
 #[inline(always)]
 pub(crate) fn load<T: Element>(row: &[T], at: usize) -> [f32; LANES] {
-    let mut lanes = [0.0; LANES];
-    match row.get(at..at + LANES).and_then(|group| group.first_chunk::<LANES>()) {
+    match row.get(at..).and_then(|rest| rest.first_chunk::<LANES>()) {
         Some(group) => {
+            let mut lanes = [0.0; LANES];
             for i in 0..LANES {
                 lanes[i] = group[i].to_f32();
             }
+            lanes
         }
-        None => {
-            for (lane, x) in lanes.iter_mut().zip(row.iter().skip(at)) {
-                *lane = x.to_f32();
-            }
-        }
+        None => load_end(row, at),
     }
-    lanes
 }
 
 /// Writes elements `at ..` of a row, rounded if need be; nothing beyond its end.
 #[inline(always)]
 pub(crate) fn store<I: Instructions, T: Element>(row: &mut [T], at: usize, lanes: [f32; LANES]) {
     let lanes = T::from_lanes::<I>(lanes);
-    match row.get_mut(at..at + LANES) {
-        Some(group) => group.copy_from_slice(&lanes),
-        None => {
-            for (to, lane) in row.iter_mut().skip(at).zip(lanes) {
-                *to = lane;
-            }
-        }
+    match row.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<LANES>()) {
+        Some(group) => *group = lanes,
+        None => store_end(row, at, lanes),
+    }
+}
+
+// The ends of rows are calls: beside a copy of any length the compiler makes whole groups copies of any length too.
+
+#[cold]
+#[inline(never)]
+fn load_end<T: Element>(row: &[T], at: usize) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
+    for (lane, x) in lanes.iter_mut().zip(row.iter().skip(at)) {
+        *lane = x.to_f32();
+    }
+    lanes
+}
+
+#[cold]
+#[inline(never)]
+fn store_end<T: Element>(row: &mut [T], at: usize, lanes: [T; LANES]) {
+    for (to, lane) in row.iter_mut().skip(at).zip(lanes) {
+        *to = lane;
     }
 }

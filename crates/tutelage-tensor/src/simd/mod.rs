@@ -19,20 +19,26 @@ pub(crate) use instructions::{Instructions, LANES, load, store};
 pub use isa::{Isa, IsaUnavailable};
 pub(crate) use isa::{SimdTask, multiply_add};
 pub use rows::RowMath;
-pub(crate) use rows::fold;
+pub(crate) use rows::{fold, largest};
 pub use softmax::{PairSums, SoftmaxPair};
 
 /// Asks for the cache lines of `row[at ..][.. len]`, which will be read soon; nothing where that is beyond the end.
 #[inline(always)]
 pub(crate) fn prefetch<T>(row: &[T], at: usize, len: usize) {
-    #[cfg(target_arch = "x86_64")]
     if let Some(part) = row.get(at..at + len) {
+        prefetch_lines(part.as_ptr(), size_of_val(part).div_ceil(64));
+    }
+}
+
+/// Asks for `lines` cache lines from an address on, whatever is there.
+#[inline(always)]
+pub(crate) fn prefetch_lines<T>(from: *const T, lines: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in 0..lines {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        for line in part.chunks((64 / size_of::<T>()).max(1)) {
-            // SAFETY: a hint about memory that exists; every x86-64 has the instruction.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-        }
+        // SAFETY: a hint, whatever the address; every x86-64 has the instruction.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_byte_add(64 * line).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (row, at, len);
+    let _ = (from, lines);
 }

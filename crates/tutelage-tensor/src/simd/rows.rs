@@ -18,11 +18,6 @@ impl RowMath {
         Self { isa }
     }
 
-    /// The largest element (negative infinity for an empty row).
-    pub fn max(self, row: &[f32]) -> f32 {
-        self.isa.run(Max(row))
-    }
-
     /// `row *= factor`.
     pub fn scale(self, row: &mut [f32], factor: f32) {
         self.isa.run(Scale { row, factor });
@@ -53,24 +48,27 @@ pub(crate) fn fold(lanes: [f32; LANES]) -> f32 {
     lanes[0]
 }
 
-struct Max<'a>(&'a [f32]);
-impl SimdTask for Max<'_> {
-    type Output = f32;
-    #[inline(always)]
-    fn run<I: Instructions>(self) -> f32 {
-        let mut lanes = [f32::NEG_INFINITY; LANES];
-        let (chunks, rest) = self.0.as_chunks::<LANES>();
-        for chunk in chunks {
-            for i in 0..LANES {
-                lanes[i] = if chunk[i] > lanes[i] { chunk[i] } else { lanes[i] };
-            }
+/// The largest element, negative infinity for an empty row; what is no number is passed over.
+#[inline(always)]
+pub(crate) fn largest(row: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        for i in 0..LANES {
+            lanes[i] = if chunk[i] > lanes[i] { chunk[i] } else { lanes[i] };
         }
-        let mut max = rest.iter().fold(f32::NEG_INFINITY, |m, &x| if x > m { x } else { m });
-        for lane in lanes {
-            max = if lane > max { lane } else { max };
-        }
-        max
     }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane = if x > *lane { x } else { *lane };
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] = if lanes[i + width] > lanes[i] { lanes[i + width] } else { lanes[i] };
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 struct Scale<'a> {

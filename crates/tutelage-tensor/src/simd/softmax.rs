@@ -6,7 +6,7 @@
 
 use super::instructions::{Instructions, LANES, load, store};
 use super::isa::SimdTask;
-use super::{RowMath, exp, fold, multiply_add};
+use super::{RowMath, exp, fold, largest, multiply_add};
 
 const BLOCK: usize = 1024;
 
@@ -99,19 +99,6 @@ fn share(block: &BlockSum, lse: f32) -> f32 {
     (f64::from(block.max) - f64::from(lse)).exp() as f32
 }
 
-/// The largest of `scale * row`.
-#[inline(always)]
-fn largest(row: &[f32], scale: f32) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    for chunk in chunks {
-        for i in 0..LANES {
-            lanes[i] = if chunk[i] > lanes[i] { chunk[i] } else { lanes[i] };
-        }
-    }
-    scale * lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |max, &x| if x > max { x } else { max })
-}
-
 struct Sums<'a> {
     row: &'a [f32],
     scale: f32,
@@ -120,7 +107,7 @@ impl SimdTask for Sums<'_> {
     type Output = BlockSum;
     #[inline(always)]
     fn run<I: Instructions>(self) -> BlockSum {
-        let max = largest(self.row, self.scale);
+        let max = self.scale * largest(self.row);
         let mut lanes = [0.0; LANES];
         let (chunks, rest) = self.row.as_chunks::<LANES>();
         for chunk in chunks {
@@ -143,7 +130,7 @@ impl SimdTask for Exponentiate<'_> {
     type Output = BlockSum;
     #[inline(always)]
     fn run<I: Instructions>(self) -> BlockSum {
-        let max = largest(self.row, self.scale);
+        let max = self.scale * largest(self.row);
         let mut lanes = [0.0; LANES];
         let (chunks, rest) = self.row.as_chunks_mut::<LANES>();
         for chunk in chunks {
@@ -178,7 +165,7 @@ impl SimdTask for ExponentiatePair<'_> {
     #[inline(always)]
     fn run<I: Instructions>(self) -> PairBlock {
         let w = self.weights;
-        let (max_a, max_b) = (largest(self.a, w.scale_a), largest(self.b, w.scale_b));
+        let (max_a, max_b) = (w.scale_a * largest(self.a), w.scale_b * largest(self.b));
         let (mut sum_a, mut sum_b) = ([0.0; LANES], [0.0; LANES]);
         let (mut b_dot_b, mut b_dot_a) = ([0.0; LANES], [0.0; LANES]);
         let mut step = |i: usize, a: &mut f32, b: &mut f32| {

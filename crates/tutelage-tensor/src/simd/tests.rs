@@ -37,7 +37,7 @@ fn exp_agrees_with_f64() {
 fn rows_agree_with_f64() {
     for isa in available() {
         let math = RowMath::new(isa);
-        for n in [1, 5, 16, 33, 1000] {
+        for n in [1, 5, 16, 33, 1000, 2500] {
             let row = wave(n, 9.0);
             for scale in [1.0f32, 0.5, 2.0] {
                 let exact = row.iter().map(|&x| f64::from(x * scale).exp()).sum::<f64>().ln();
@@ -53,6 +53,31 @@ fn rows_agree_with_f64() {
             let other = wave(n, 0.3);
             let exact: f64 = row.iter().zip(&other).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
             assert!((f64::from(math.dot(&row, &other)) - exact).abs() < 1e-3);
+        }
+    }
+}
+
+#[test]
+fn differences_of_softmaxes_agree_with_f64() {
+    for isa in available() {
+        for n in [7, 1024, 2500] {
+            let (a, b) = (wave(n, 9.0), wave(n, -4.0));
+            let pair = SoftmaxPair { scale_a: 1.0, scale_b: 0.5, weight_a: 0.7, weight_b: 0.2 };
+            let exact = |row: &[f32], scale: f64| {
+                let sum: f64 = row.iter().map(|&x| (scale * f64::from(x)).exp()).sum();
+                (sum.ln(), row.iter().map(|&x| (scale * f64::from(x)).exp() / sum).collect::<Vec<f64>>())
+            };
+            let ((lse_a, p_a), (lse_b, p_b)) = (exact(&a, 1.0), exact(&b, 0.5));
+            let (mut difference, mut other) = (a.clone(), b.clone());
+            let sums = RowMath::new(isa).softmax_difference(&mut difference, &mut other, pair, true);
+            let dot = |row: &[f32]| p_b.iter().zip(row).map(|(p, &x)| p * f64::from(x)).sum::<f64>();
+            let found = [sums.lse_a, sums.lse_b, sums.b_dot_b, sums.b_dot_a];
+            for (found, exact) in found.into_iter().zip([lse_a, lse_b, dot(&b), dot(&a)]) {
+                assert!((f64::from(found) - exact).abs() < 2e-5, "{isa} n {n}: {found} {exact}");
+            }
+            for (i, &x) in difference.iter().enumerate() {
+                assert!((f64::from(x) - (0.7 * p_a[i] - 0.2 * p_b[i])).abs() < 1e-6, "{isa} n {n} at {i}");
+            }
         }
     }
 }

@@ -189,6 +189,27 @@ fn attention_agrees_on_packed_documents() {
     }
 }
 
+/// Documents longer than the blocks of keys and the groups of queries.
+#[test]
+fn attention_agrees_on_long_documents() {
+    let shape = AttentionShape { n_heads: 2, n_kv_heads: 1, d_head: 16 };
+    let (documents, t) = ([0..130, 130..700], 700);
+    let positions: Vec<i32> = documents.iter().flat_map(|rows| 0..rows.len() as i32).collect();
+    for (device, precision) in modes() {
+        let params = Params::new(&device, precision);
+        let (qkv, g) = (wave(t * shape.qkv_width(), 1, 1.5), wave(t * shape.out_width(), 2, 1.0));
+        let rope = Arc::new(RopeTable::new(shape.d_head, 1e4, t));
+        let mut tape = Tape::training(&params);
+        let leaf = tape.leaf(activation(&params, &[t, shape.qkv_width()], &qkv));
+        let y = tape.attention(&leaf, shape, &rope, &positions, &documents);
+        let (qkv, g_r) = (rounded(&params, &qkv), rounded(&params, &g));
+        let inputs = Inputs { shape, theta: 1e4, positions: &positions, documents: &documents };
+        check("out", precision, &y.value().to_vec(), &inputs.forward(&qkv));
+        let nodes = tape.backward(&y, activation(&params, &[t, shape.out_width()], &g), &mut Grads::zeros(&params));
+        check("dqkv", precision, &nodes.of(&leaf).unwrap().to_vec(), &inputs.backward(&qkv, &g_r));
+    }
+}
+
 #[test]
 fn a_cache_fed_in_parts_is_attention_over_the_whole() {
     let shape = AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 16 };

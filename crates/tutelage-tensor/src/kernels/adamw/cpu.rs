@@ -37,7 +37,7 @@ pub fn adamw(params: &mut Params, id: ParamId, step: AdamWStep, grad: &Grads, m:
     let scalars = Scalars { step, c1: correction(step.beta1), c2: correction(step.beta2) };
     let state = State { w: DisjointOut::new(weights), m: DisjointOut::new(m), v: DisjointOut::new(v) };
     device.timed("adamw", || match (grad.rows(id), copies, &shape[..]) {
-        (Some(rows), _, &[n_rows, _]) => table(&device, &scalars, &state, rows, n_rows),
+        (Some(rows), _, &[n_rows, d]) => table(&device, &scalars, &state, rows, (n_rows, d)),
         (None, Some(copies), &[rows, columns]) => {
             matrix(&device, &scalars, (&state, grad.get(id)), copies, (rows, columns));
         }
@@ -106,8 +106,7 @@ impl State<'_> {
 }
 
 /// A table: most rows have no gradient, but all have moments.
-fn table(device: &Device, scalars: &Scalars, state: &State<'_>, rows: &RowGrads, n_rows: usize) {
-    let d = state.w.len() / n_rows.max(1);
+fn table(device: &Device, scalars: &Scalars, state: &State<'_>, rows: &RowGrads, (n_rows, d): (usize, usize)) {
     let zeros = device.zeros::<f32>(d);
     let rows_a_task = BLOCK.div_ceil(d.max(1));
     device.for_each(n_rows.div_ceil(rows_a_task), |index| {

@@ -12,9 +12,9 @@ use super::super::linear::cpu as linear;
 use super::super::swiglu::cpu::{gradient_lanes, lanes};
 use super::FeedForward;
 use crate::device::DisjointOut;
-use crate::matmul::epilogue::{At, Epilogue, WriteBf16, fetch, rounded};
+use crate::matmul::epilogue::{At, Epilogue, WriteBf16, fence, rounded};
 use crate::matmul::{LeftRows, PackedRhs, Panels, Rhs, Term, tile_product};
-use crate::simd::{Avx512Bf16, LANES};
+use crate::simd::{Avx512Bf16, Instructions, LANES, prefetch_lines};
 use crate::tape::{Backward, Node};
 use crate::{Buffer, DType, Device, Isa, ParamId, Params, Tape, Tensor, Var};
 
@@ -36,42 +36,31 @@ pub(super) fn record(tape: &mut Tape<'_>, x: &Var, weights: FeedForward, residua
     device.timed("feed-forward, gated", || {
         let left = left(device, x.value());
         let terms = [Term { left: &left, right }];
-        let h = DisjointOut::new(&mut h);
-        match &mut gate_up {
-            Some(gate_up) => {
-                let gate_up = DisjointOut::new(gate_up);
-                tile_product(device, t, &terms, &Gated { h, gate_up: Some(gate_up), d_ff });
-            }
-            None => tile_product(device, t, &terms, &Gated { h, gate_up: None, d_ff }),
-        }
+        let gate_up = gate_up.as_deref_mut().map(DisjointOut::new);
+        tile_product(device, t, &terms, &Gated { h: DisjointOut::new(&mut h), gate_up, d_ff });
     });
     let h = Tensor::new([t, d_ff], h);
     let value = device.timed("feed-forward, out", || linear::forward_add(params, weights.w2, &h, residual.value()));
     tape.record(value, || {
-        let kept = Kept { x: x.value().clone(), gate_up, h };
-        Box::new(FeedForwardNode { kept, weights, nodes: (x.node(), residual.node()) })
+        Box::new(FeedForwardNode { x: x.value().clone(), gate_up, h, weights, nodes: (x.node(), residual.node()) })
     })
 }
 
-struct Kept {
+struct FeedForwardNode {
     x: Tensor,
     gate_up: Option<Buffer<bf16>>,
     h: Tensor,
-}
-
-struct FeedForwardNode {
-    kept: Kept,
     weights: FeedForward,
     nodes: (Option<usize>, Option<usize>),
 }
 
 impl<'p> Node<'p> for FeedForwardNode {
     fn backward(self: Box<Self>, grad: Tensor, cx: &mut Backward<'_, 'p>) {
-        let (params, device, w) = (cx.params, cx.params.device(), self.weights);
-        let Kept { x, gate_up, h } = self.kept;
+        let (params, device) = (cx.params, cx.params.device());
+        let Self { x, gate_up, h, weights: w, nodes } = *self;
         let ((t, d_model), (_, d_ff)) = (x.dims2(), h.dims2());
         let dy = device.timed("gradient rounding", || linear::as_activation(params, &grad));
-        cx.add(self.nodes.1, grad);
+        cx.add(nodes.1, grad);
         let mut weight_gradient = |id: ParamId, grad: &[bf16], x: &PackedRhs, n: usize| {
             let dw = cx.grads.out(id);
             device.timed("feed-forward, weight gradient", || linear::weight_gradient_packed(device, (grad, n), x, dw));
@@ -95,7 +84,7 @@ impl<'p> Node<'p> for FeedForwardNode {
         weight_gradient(w.w1, &dgate, &packed_x, d_ff);
         weight_gradient(w.w3, &dup, &packed_x, d_ff);
         drop(packed_x);
-        if self.nodes.0.is_none() {
+        if nodes.0.is_none() {
             return;
         }
         let mut dx = device.buffer::<bf16>(t * d_model);
@@ -105,7 +94,7 @@ impl<'p> Node<'p> for FeedForwardNode {
             let terms = [Term { left: &left[0], right: right[0] }, Term { left: &left[1], right: right[1] }];
             tile_product(device, t, &terms, &WriteBf16 { out: DisjointOut::new(&mut dx), n: d_model });
         });
-        cx.add(self.nodes.0, Tensor::new([t, d_model], dx));
+        cx.add(nodes.0, Tensor::new([t, d_model], dx));
     }
 }
 
@@ -130,21 +119,26 @@ struct Gated<'a> {
 impl Epilogue for Gated<'_> {
     #[inline(always)]
     unsafe fn row(&self, at: At, [gate, up]: [__m512; 2]) {
-        // SAFETY: the caller's promise; a tile of this product is 16 columns of `h` and 32 of `gate_up`.
+        // SAFETY: the caller's promise; a tile of this product is 16 columns of `h` and 32 of `gate_up`, a line of it
+        // (buffers begin on lines, and rows are whole ones: see `suits`).
         unsafe {
             let both = rounded(gate, up);
             if let Some(gate_up) = &self.gate_up {
                 _mm512_stream_si512(gate_up.pointer().add(at.row * 2 * self.d_ff + at.column).cast(), both);
             }
             let (gate, up) = widened(both);
-            let h = narrowed(lanes::<Avx512Bf16>(gate, up));
-            _mm256_storeu_si256(self.h.pointer().add(at.row * self.d_ff + at.column / 2).cast(), h);
+            let h = Avx512Bf16::round(lanes::<Avx512Bf16>(gate, up));
+            self.h.pointer().add(at.row * self.d_ff + at.column / 2).cast::<[bf16; LANES]>().write_unaligned(h);
         }
     }
 
     #[inline(always)]
     fn fetch(&self, row: usize, column: usize) {
-        fetch(self.h.pointer().wrapping_add(row * self.d_ff + column / 2), 1);
+        prefetch_lines(self.h.pointer().wrapping_add(row * self.d_ff + column / 2), 1);
+    }
+
+    fn finish(&self) {
+        fence();
     }
 }
 
@@ -161,26 +155,27 @@ impl Epilogue for GatedGradient<'_> {
         // SAFETY: the caller's promise; 32 columns of `h` are 64 of `gate_up`.
         unsafe {
             let from = self.gate_up.as_ptr().add(2 * (at.row * self.d_ff + at.column));
-            let (mut dgate, mut dup) = ([_mm256_setzero_si256(); 2], [_mm256_setzero_si256(); 2]);
+            // A loop, not a closure: that would be compiled without the instructions.
+            let (mut dgate, mut dup) = ([_mm512_setzero_ps(); 2], [_mm512_setzero_ps(); 2]);
             for half in 0..2 {
                 let (gate, up) = widened(_mm512_loadu_si512(from.add(32 * half).cast()));
                 let dh: [f32; LANES] = std::mem::transmute(dh[half]);
                 let (a, b) = gradient_lanes::<Avx512Bf16>(gate, up, dh);
-                (dgate[half], dup[half]) = (narrowed(a), narrowed(b));
+                dgate[half] = std::mem::transmute::<[f32; LANES], __m512>(a);
+                dup[half] = std::mem::transmute::<[f32; LANES], __m512>(b);
             }
             let to = at.row * self.d_ff + at.column;
-            for (out, halves) in [(&self.dgate, dgate), (&self.dup, dup)] {
-                let line = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(halves[0]), halves[1]);
-                _mm512_storeu_si512(out.pointer().add(to).cast(), line);
+            for (out, [a, b]) in [(&self.dgate, dgate), (&self.dup, dup)] {
+                _mm512_storeu_si512(out.pointer().add(to).cast(), rounded(a, b));
             }
         }
     }
 
     #[inline(always)]
     fn fetch(&self, row: usize, column: usize) {
-        fetch(self.gate_up.as_ptr().wrapping_add(2 * (row * self.d_ff + column)), 2);
+        prefetch_lines(self.gate_up.as_ptr().wrapping_add(2 * (row * self.d_ff + column)), 2);
         for out in [&self.dgate, &self.dup] {
-            fetch(out.pointer().wrapping_add(row * self.d_ff + column), 1);
+            prefetch_lines(out.pointer().wrapping_add(row * self.d_ff + column), 1);
         }
     }
 }
@@ -197,10 +192,4 @@ unsafe fn widened(both: __m512i) -> ([f32; LANES], [f32; LANES]) {
             std::mem::transmute::<__m512i, [f32; LANES]>(_mm512_slli_epi32::<16>(high)),
         )
     }
-}
-
-#[inline(always)]
-unsafe fn narrowed(lanes: [f32; LANES]) -> __m256i {
-    // SAFETY: the caller's promise: AVX-512 with bf16; vectors and arrays are the same bytes.
-    unsafe { std::mem::transmute(_mm512_cvtneps_pbh(std::mem::transmute::<[f32; LANES], __m512>(lanes))) }
 }

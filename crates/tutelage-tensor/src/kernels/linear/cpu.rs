@@ -1,7 +1,7 @@
 //! The three products of a linear layer.
 
 use super::super::by_dtype;
-use crate::matmul::{Lhs, Out, PackedRhs, Rhs, matmul, rounded, transposed};
+use crate::matmul::{Lhs, Out, PackedRhs, Rhs, matmul, rounded, transposed, widened};
 use crate::{Buffer, DType, Device, ParamId, Params, Tensor};
 
 fn lhs(x: &Tensor) -> Lhs<'_> {
@@ -19,9 +19,8 @@ pub(super) fn forward(params: &Params, weight: ParamId, x: &Tensor) -> Tensor {
 
 /// `out += x W^T`, or `out = x W^T`.
 pub(crate) fn forward_into(params: &Params, weight: ParamId, x: &Tensor, out: Out<'_>) {
-    let (t, k) = x.dims2();
     let n = params.get(weight).shape()[0];
-    matmul(params.device(), (t, n, k), lhs(x), params.forward_rhs(weight), out);
+    product_into(params.device(), n, x, params.forward_rhs(weight), out);
 }
 
 /// `dy W` in the type of `dy`.
@@ -32,18 +31,22 @@ pub(super) fn input_gradient(params: &Params, weight: ParamId, grad: &Tensor) ->
 
 /// The same into a part of a larger array.
 pub(crate) fn input_gradient_into<T: AsOut>(params: &Params, weight: ParamId, grad: &Tensor, out: &mut [T]) {
-    let (t, n) = grad.dims2();
     let k = params.get(weight).shape()[1];
-    matmul(params.device(), (t, k, n), lhs(grad), params.backward_rhs(weight), T::out(out));
+    product_into(params.device(), k, grad, params.backward_rhs(weight), T::out(out));
 }
 
 fn product(device: &Device, n: usize, x: &Tensor, rhs: Rhs<'_>) -> Tensor {
-    let (t, k) = x.dims2();
+    let (t, _) = x.dims2();
     by_dtype!(x.dtype(), T => {
         let mut out = device.buffer::<T>(t * n);
-        matmul(device, (t, n, k), lhs(x), rhs, T::out(&mut out));
+        product_into(device, n, x, rhs, T::out(&mut out));
         Tensor::new([t, n], out)
     })
+}
+
+fn product_into(device: &Device, n: usize, x: &Tensor, rhs: Rhs<'_>, out: Out<'_>) {
+    let (t, k) = x.dims2();
+    matmul(device, (t, n, k), lhs(x), rhs, out);
 }
 
 /// `dw[n, k] (+)= dy[t, n]^T x[t, k]`.
@@ -68,10 +71,7 @@ pub(crate) fn weight_gradient(device: &Device, grad: &Tensor, x: &Tensor, dw: Ou
             matmul(device, (n, k, t), lhs(&grad_nt), Rhs::Packed(&packed), dw);
         }
         DType::Bf16 => {
-            let mut wide = device.buffer::<f32>(t * k);
-            for (to, from) in wide.iter_mut().zip(x.slice::<half::bf16>()) {
-                *to = from.to_f32();
-            }
+            let wide = widened(device, x.slice());
             let rhs = Rhs::F32 { data: &wide, row_stride: k, column_stride: 1 };
             matmul(device, (n, k, t), lhs(&grad_nt), rhs, dw);
         }

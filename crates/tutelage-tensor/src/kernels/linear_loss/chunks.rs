@@ -7,8 +7,8 @@ use super::super::by_dtype;
 use super::super::linear::cpu as linear;
 use super::{LogitObjective, TeacherLogits};
 use crate::device::DisjointOut;
-use crate::matmul::Out;
-use crate::simd::{Instructions, LANES, RowMath, SimdTask, load, store};
+use crate::matmul::{Out, Round};
+use crate::simd::RowMath;
 use crate::{Buffer, Device, Element, Grads, ParamId, Params, Tensor};
 
 /// Bytes of f32 logits that are aimed at.
@@ -139,20 +139,6 @@ fn evaluate<T: Element>(
         }
     });
     terms
-}
-
-struct Round<'a, T> {
-    from: &'a [f32],
-    to: &'a mut [T],
-}
-impl<T: Element> SimdTask for Round<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<I: Instructions>(self) {
-        for at in (0..self.to.len()).step_by(LANES) {
-            store::<I, T>(self.to, at, load(self.from, at));
-        }
-    }
 }
 
 /// Rows `start .. start + n` of a matrix.

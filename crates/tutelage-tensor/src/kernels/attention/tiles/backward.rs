@@ -5,10 +5,10 @@ use std::ops::Range;
 use half::bf16;
 
 use super::super::forward::Inputs;
-use super::head::{Padded, ROWS_AHEAD};
+use super::head::{Padded, ROWS_AHEAD, RotateRow};
 use super::{GROUP, KEYS, QUERIES, TILE};
 use crate::device::DisjointOut;
-use crate::matmul::{SmallProduct, Tiles, left_tile};
+use crate::matmul::{Round, SmallProduct, Tiles, left_tile};
 use crate::simd::{Instructions, LANES, SimdTask, exp, fold, load, multiply_add, prefetch, store};
 use crate::{Buffer, Device};
 
@@ -38,8 +38,13 @@ pub(in super::super) fn backward(
                 let t = rows.start + first + r;
                 // SAFETY: tasks differ in document or key-value group, and each writes only its group's columns.
                 let to = unsafe { dqkv.slice(t * s.qkv_width() + column, size.d) };
+                let from = &from[..size.d];
+                let Some(scale) = rotation else {
+                    device.isa().run(Round { from, to });
+                    continue;
+                };
                 let (cos, sin) = inputs.rope.at(inputs.positions[t]);
-                device.isa().run(WriteRow { from: &from[..size.d], cos, sin, rotation, to });
+                device.isa().run(RotateRow::<_, true> { from, cos, sin, scale, out: to });
             }
         };
         let tiles = Tiles::begin(device.isa());
@@ -143,7 +148,9 @@ impl Head<'_> {
             let seeing = first.max(start)..end;
             for block in seeing.clone().step_by(QUERIES) {
                 let width = KEYS.min(end - start);
-                self.scores(tiles, (block, start, width), work);
+                let (rows, keys) = (block * self.size.dp, (start, width));
+                self.size.scores(tiles, (&self.queries[rows..], self.keys), keys, &mut work.p);
+                self.size.scores(tiles, (&self.dout[rows..], self.values), keys, &mut work.dp);
                 let from = (block - seeing.start) * KEYS;
                 for r in 0..QUERIES {
                     // Padding rows see nothing.
@@ -161,53 +168,9 @@ impl Head<'_> {
                     });
                 }
                 let dq = &mut work.dq[(block - first) * self.size.dp..][..QUERIES * self.size.dp];
-                self.query_gradient(tiles, (start, width), &work.ds_rounded[from..], dq);
+                self.size.weighted_sums(tiles, (&work.ds_rounded[from..], self.keys_c), keys, dq);
             }
             self.key_gradients(tiles, seeing, start, work);
-        }
-    }
-
-    /// `p = q k^T`, `dp = dout v^T` of 32 queries from `block` on.
-    fn scores(&self, tiles: &Tiles, (block, start, width): (usize, usize, usize), work: &mut Work) {
-        let size = self.size;
-        for column in (0..width).step_by(32) {
-            for (a, b, c) in [(self.queries, self.keys, &mut work.p), (self.dout, self.values, &mut work.dp)] {
-                // SAFETY: 32 rows of each operand exist (padded), the outputs have 32 rows of KEYS.
-                unsafe {
-                    tiles.product::<false>(SmallProduct {
-                        a: a[block * size.dp..].as_ptr(),
-                        a_row_bytes: size.row_bytes(),
-                        a_half_bytes: 16 * size.row_bytes(),
-                        a_step_bytes: 64,
-                        b: b[(start + column) * size.dp..].as_ptr(),
-                        b_panel_bytes: 32 * size.dp,
-                        steps: size.dp / 32,
-                        c: c[column..].as_mut_ptr(),
-                        c_row_bytes: 4 * KEYS,
-                    });
-                }
-            }
-        }
-    }
-
-    /// `dq += ds k` of 32 queries.
-    fn query_gradient(&self, tiles: &Tiles, (start, width): (usize, usize), ds: &[bf16], dq: &mut [f32]) {
-        let size = self.size;
-        for column in (0..size.dp).step_by(32) {
-            // SAFETY: 32 rows of KEYS gradients exist, of which `width` are set; `width` rows of keys exist.
-            unsafe {
-                tiles.product::<true>(SmallProduct {
-                    a: ds.as_ptr(),
-                    a_row_bytes: 2 * KEYS,
-                    a_half_bytes: 32 * KEYS,
-                    a_step_bytes: 64,
-                    b: self.keys_c[column * size.lp + start * 16..].as_ptr(),
-                    b_panel_bytes: size.panel_bytes(),
-                    steps: width / 32,
-                    c: dq[column..].as_mut_ptr(),
-                    c_row_bytes: 4 * size.dp,
-                });
-            }
         }
     }
 
@@ -289,40 +252,5 @@ impl SimdTask for Dot<'_> {
             }
         }
         fold(lanes)
-    }
-}
-
-/// A row of gradients, rotated back if it was rotated, times the scale.
-struct WriteRow<'a> {
-    from: &'a [f32],
-    cos: &'a [f32],
-    sin: &'a [f32],
-    rotation: Option<f32>,
-    to: &'a mut [bf16],
-}
-impl SimdTask for WriteRow<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<I: Instructions>(self) {
-        let Some(scale) = self.rotation else {
-            for at in (0..self.to.len()).step_by(LANES) {
-                store::<I, bf16>(self.to, at, load(self.from, at));
-            }
-            return;
-        };
-        let half = self.cos.len();
-        let (low, high) = self.from.split_at(half);
-        let (to_low, to_high) = self.to.split_at_mut(half);
-        for at in (0..half).step_by(LANES) {
-            let (mut a, mut b) = (load(low, at), load(high, at));
-            let (cos, sin) = (load(self.cos, at), load(self.sin, at));
-            for i in 0..LANES {
-                let (x, y) = (a[i], b[i]);
-                a[i] = (x * cos[i] + y * sin[i]) * scale;
-                b[i] = (y * cos[i] - x * sin[i]) * scale;
-            }
-            store::<I, bf16>(to_low, at, a);
-            store::<I, bf16>(to_high, at, b);
-        }
     }
 }

@@ -7,8 +7,8 @@ use super::head::Padded;
 use super::{GROUP, KEYS, QUERIES};
 use crate::Device;
 use crate::device::DisjointOut;
-use crate::matmul::{SmallProduct, Tiles};
-use crate::simd::{Instructions, LANES, SimdTask, exp, fold, load, multiply_add, store};
+use crate::matmul::Tiles;
+use crate::simd::{Instructions, LANES, SimdTask, exp, fold, largest, load, multiply_add, store};
 
 /// Writes `out[t, n_heads * d_head]` and `lse[n_heads][t]`.
 pub(in super::super) fn forward(device: &Device, inputs: &Inputs<'_, bf16>, out: &mut [bf16], lse: &mut [f32]) {
@@ -73,7 +73,7 @@ fn query_group(
         for block in (first.max(start)..end).step_by(QUERIES) {
             let (from, totals) = (block - first, &mut totals[block - first..][..QUERIES]);
             let width = KEYS.min(block + QUERIES - start);
-            scores(tiles, size, (&queries[block * size.dp..], keys), (start, width), &mut work.scores);
+            size.scores(tiles, (&queries[block * size.dp..], keys), (start, width), &mut work.scores);
             for (r, total) in totals.iter_mut().enumerate() {
                 let visible = (block + r + 1 - start).min(width);
                 let (scores, p) = (&mut work.scores[r * KEYS..][..width], &mut work.p[r * KEYS..][..width]);
@@ -81,62 +81,10 @@ fn query_group(
                 device.isa().run(RunningSoftmax { scores, p, sums, visible, total });
             }
             let sums = &mut work.sums[from * size.dp..][..QUERIES * size.dp];
-            weighted_sums(tiles, size, (&work.p, values), (start, width), sums);
+            size.weighted_sums(tiles, (&work.p, values), (start, width), sums);
         }
     }
     totals
-}
-
-/// Products of 32 queries with `width` keys from `start` on, rows of KEYS.
-fn scores(
-    tiles: &Tiles,
-    size: Padded,
-    (queries, keys): (&[bf16], &[bf16]),
-    (start, width): (usize, usize),
-    out: &mut [f32],
-) {
-    for column in (0..width).step_by(32) {
-        // SAFETY: 32 rows of queries and 32 of keys exist (padded), the scores have 32 rows of KEYS.
-        unsafe {
-            tiles.product::<false>(SmallProduct {
-                a: queries.as_ptr(),
-                a_row_bytes: size.row_bytes(),
-                a_half_bytes: 16 * size.row_bytes(),
-                a_step_bytes: 64,
-                b: keys[(start + column) * size.dp..].as_ptr(),
-                b_panel_bytes: 32 * size.dp,
-                steps: size.dp / 32,
-                c: out[column..].as_mut_ptr(),
-                c_row_bytes: 4 * KEYS,
-            });
-        }
-    }
-}
-
-/// Adds to 32 rows of sums the values of `width` keys from `start` on, weighted.
-fn weighted_sums(
-    tiles: &Tiles,
-    size: Padded,
-    (weights, values): (&[bf16], &[bf16]),
-    (start, width): (usize, usize),
-    sums: &mut [f32],
-) {
-    for column in (0..size.dp).step_by(32) {
-        // SAFETY: 32 rows of KEYS weights exist, of which `width` are set; `width` rows of values exist.
-        unsafe {
-            tiles.product::<true>(SmallProduct {
-                a: weights.as_ptr(),
-                a_row_bytes: 2 * KEYS,
-                a_half_bytes: 32 * KEYS,
-                a_step_bytes: 64,
-                b: values[column * size.lp + start * 16..].as_ptr(),
-                b_panel_bytes: size.panel_bytes(),
-                steps: width / 32,
-                c: sums[column..].as_mut_ptr(),
-                c_row_bytes: 4 * size.dp,
-            });
-        }
-    }
 }
 
 /// Turns scores into unnormalised weights against the running maximum, and shrinks the sums so far to it. Keys
@@ -153,19 +101,12 @@ impl SimdTask for RunningSoftmax<'_> {
     #[inline(always)]
     fn run<I: Instructions>(self) {
         self.scores[self.visible..].fill(f32::NEG_INFINITY);
-        let (chunks, _) = self.scores.as_chunks::<LANES>();
-        let mut lanes = [f32::NEG_INFINITY; LANES];
-        for chunk in chunks {
-            for i in 0..LANES {
-                lanes[i] = if chunk[i] > lanes[i] { chunk[i] } else { lanes[i] };
-            }
-        }
         let (before, sum) = *self.total;
-        let largest = largest(lanes);
+        let largest = largest(self.scores);
         // Scores that are no numbers are no maximum, but are seen in the sum.
         let max = if largest > before { largest } else { before };
         let mut lanes = [0.0; LANES];
-        let (out, _) = self.p.as_chunks_mut::<LANES>();
+        let ((chunks, _), (out, _)) = (self.scores.as_chunks::<LANES>(), self.p.as_chunks_mut::<LANES>());
         for (chunk, out) in chunks.iter().zip(out) {
             let mut p = [0.0; LANES];
             for i in 0..LANES {
@@ -183,19 +124,6 @@ impl SimdTask for RunningSoftmax<'_> {
         }
         *self.total = (max, multiply_add::<I>(sum, shrink, fold(lanes)));
     }
-}
-
-/// The largest lane.
-#[inline(always)]
-fn largest(mut lanes: [f32; LANES]) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] = if lanes[i + width] > lanes[i] { lanes[i + width] } else { lanes[i] };
-        }
-        width /= 2;
-    }
-    lanes[0]
 }
 
 struct Finish<'a> {

@@ -5,10 +5,10 @@ use std::ops::Range;
 use half::bf16;
 
 use super::super::forward::Inputs;
-use super::TILE;
-use crate::matmul::{interleaved_tile, transposed_tile};
+use super::{KEYS, TILE};
+use crate::matmul::{SmallProduct, Tiles, interleaved_tile, transposed_tile};
 use crate::simd::{Instructions, LANES, SimdTask, load, prefetch, store};
-use crate::{Buffer, Device};
+use crate::{Buffer, Device, Element};
 
 /// A head's columns are far apart in memory, so rows are asked for before they are read.
 pub(super) const ROWS_AHEAD: usize = 12;
@@ -58,13 +58,68 @@ impl Padded {
             match rotation {
                 Some(scale) => {
                     let (cos, sin) = inputs.rope.at(inputs.positions[t]);
-                    device.isa().run(RotateRow { from, cos, sin, scale, out: &mut out[..self.d] });
+                    device.isa().run(RotateRow::<_, false> { from, cos, sin, scale, out: &mut out[..self.d] });
                 }
                 None => out[..self.d].copy_from_slice(from),
             }
             out[self.d..].fill(bf16::ZERO);
         }
         out[self.len * self.dp..].fill(bf16::ZERO);
+    }
+
+    /// Products of 32 rows of a head with `width` rows from `start` on of an operand packed over columns; rows of KEYS.
+    #[inline(always)]
+    pub(super) fn scores(
+        self,
+        tiles: &Tiles,
+        (rows, operand): (&[bf16], &[bf16]),
+        (start, width): (usize, usize),
+        out: &mut [f32],
+    ) {
+        for column in (0..width).step_by(32) {
+            // SAFETY: 32 rows of each operand exist (padded), the output has 32 rows of KEYS.
+            unsafe {
+                tiles.product::<false>(SmallProduct {
+                    a: rows.as_ptr(),
+                    a_row_bytes: self.row_bytes(),
+                    a_half_bytes: 16 * self.row_bytes(),
+                    a_step_bytes: 64,
+                    b: operand[(start + column) * self.dp..].as_ptr(),
+                    b_panel_bytes: 32 * self.dp,
+                    steps: self.dp / 32,
+                    c: out[column..].as_mut_ptr(),
+                    c_row_bytes: 4 * KEYS,
+                });
+            }
+        }
+    }
+
+    /// Adds to 32 rows of sums those of an operand packed over rows, `width` from `start` on, weighted; rows of KEYS
+    /// weights.
+    #[inline(always)]
+    pub(super) fn weighted_sums(
+        self,
+        tiles: &Tiles,
+        (weights, operand): (&[bf16], &[bf16]),
+        (start, width): (usize, usize),
+        sums: &mut [f32],
+    ) {
+        for column in (0..self.dp).step_by(32) {
+            // SAFETY: 32 rows of KEYS weights exist, of which `width` are set; `width` rows of the operand exist.
+            unsafe {
+                tiles.product::<true>(SmallProduct {
+                    a: weights.as_ptr(),
+                    a_row_bytes: 2 * KEYS,
+                    a_half_bytes: 32 * KEYS,
+                    a_step_bytes: 64,
+                    b: operand[column * self.lp + start * 16..].as_ptr(),
+                    b_panel_bytes: self.panel_bytes(),
+                    steps: width / 32,
+                    c: sums[column..].as_mut_ptr(),
+                    c_row_bytes: 4 * self.dp,
+                });
+            }
+        }
     }
 
     /// Packs `[lp][dp]` so that a product sums over columns: panels of 16 rows, a tile for each 32 columns.
@@ -94,14 +149,15 @@ impl Padded {
     }
 }
 
-struct RotateRow<'a> {
-    from: &'a [bf16],
-    cos: &'a [f32],
-    sin: &'a [f32],
-    scale: f32,
-    out: &'a mut [bf16],
+/// A head's row, rotated (back, if `BACK`) by the angles of its position, times `scale`.
+pub(super) struct RotateRow<'a, S, const BACK: bool> {
+    pub(super) from: &'a [S],
+    pub(super) cos: &'a [f32],
+    pub(super) sin: &'a [f32],
+    pub(super) scale: f32,
+    pub(super) out: &'a mut [bf16],
 }
-impl SimdTask for RotateRow<'_> {
+impl<S: Element, const BACK: bool> SimdTask for RotateRow<'_, S, BACK> {
     type Output = ();
     #[inline(always)]
     fn run<I: Instructions>(self) {
@@ -113,8 +169,9 @@ impl SimdTask for RotateRow<'_> {
             let (cos, sin) = (load(self.cos, at), load(self.sin, at));
             for i in 0..LANES {
                 let (x, y) = (a[i], b[i]);
-                a[i] = (x * cos[i] - y * sin[i]) * self.scale;
-                b[i] = (y * cos[i] + x * sin[i]) * self.scale;
+                let sin = if BACK { -sin[i] } else { sin[i] };
+                a[i] = (x * cos[i] - y * sin) * self.scale;
+                b[i] = (y * cos[i] + x * sin) * self.scale;
             }
             store::<I, bf16>(out_low, at, a);
             store::<I, bf16>(out_high, at, b);
