@@ -144,6 +144,7 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
         milliseconds: per_step(1e3 * op.seconds),
     });
     let seconds = median(times);
+    let loss_memory = config.loss_memory(device.isa(), Precision::Bf16.activation(), shape.tokens());
     let teacher_flops =
         if request.teacher == TeacherKind::Live { shape.teacher_config().forward_flops(shape.seq_len) } else { 0 };
     let flops = (config.training_flops(shape.seq_len) + teacher_flops) as f64 * shape.tokens() as f64;
@@ -158,7 +159,7 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
         flops_per_second: flops / seconds,
         peak_memory_bytes: peak_memory_bytes(),
         pool_bytes: device.memory_use().reserved,
-        planned_bytes: config.training_bytes(shape.tokens(), 2, request.recompute),
+        planned_bytes: config.training_bytes(loss_memory, request.recompute),
         fresh_buffers,
         operations: operations.collect(),
         loss,

@@ -20,10 +20,17 @@ impl EngineChoice {
     /// When the instruction set is unknown or not available here.
     pub fn device(&self) -> Result<Device, RecipeError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let isa = match &self.isa {
+        Ok(Device::cpu(self.threads.unwrap_or(cores), self.isa()?)?)
+    }
+
+    /// The instruction set.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn isa(&self) -> Result<Isa, RecipeError> {
+        Ok(match &self.isa {
             Some(name) => name.parse()?,
             None => Isa::detect(),
-        };
-        Ok(Device::cpu(self.threads.unwrap_or(cores), isa)?)
+        })
     }
 }

@@ -11,6 +11,16 @@ pub enum DType {
     Bf16,
 }
 
+impl DType {
+    /// Bytes of an element.
+    pub fn size(self) -> usize {
+        match self {
+            DType::F32 => size_of::<f32>(),
+            DType::Bf16 => size_of::<bf16>(),
+        }
+    }
+}
+
 /// What the products of a model are computed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Precision {

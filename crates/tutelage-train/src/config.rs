@@ -53,3 +53,10 @@ pub struct Distillation {
     /// Whether the distance is multiplied by the square of the teacher's temperature.
     pub temperature_squared: bool,
 }
+
+impl Distillation {
+    /// Whether the loss needs no whole rows of logits, see [`Divergence::has_softmax_form`].
+    pub fn has_softmax_form(&self) -> bool {
+        self.divergence.has_softmax_form(self.student_temperature as f32)
+    }
+}

@@ -28,7 +28,7 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
     let engine = EngineChoice { threads: args.threads.map(usize::from), isa };
     match args.command {
         Command::Run { recipe, out, set } => run_recipe(&recipe, out.as_deref(), &set, &engine),
-        Command::Plan { recipe, set, json } => print_plan(&recipe, &set, json),
+        Command::Plan { recipe, set, json } => print_plan(&recipe, &set, &engine, json),
         Command::Report { runs, json } => report(&runs, json),
         Command::Inspect { path, json } => print_findings(&path, json),
         Command::Bench { what } => bench(what, &engine).map(|()| ExitCode::SUCCESS),
@@ -109,8 +109,8 @@ pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_plan(recipe: &Path, set: &[String], json: bool) -> Result<ExitCode, Failure> {
-    let rows = plan(load(recipe, set)?)?.rows();
+fn print_plan(recipe: &Path, set: &[String], engine: &EngineChoice, json: bool) -> Result<ExitCode, Failure> {
+    let rows = plan(load(recipe, set)?)?.rows(engine.isa()?);
     if json {
         print_json(&json!({ "stages": rows }))?;
         return Ok(ExitCode::SUCCESS);

@@ -42,6 +42,11 @@ pub enum Divergence {
 }
 
 impl Divergence {
+    /// Whether the gradient is a difference of two softmaxes, the student's being the text's own.
+    pub fn has_softmax_form(self, student_temperature: f32) -> bool {
+        self != Divergence::Mse && student_temperature == 1.0
+    }
+
     /// The distance of one row; `neg_entropy` is `sum t log t`.
     pub fn value(self, target: TargetRow<'_>, student: StudentRow<'_>, neg_entropy: f64) -> f64 {
         match self {

@@ -1,6 +1,7 @@
 //! What a model costs, for plans and for FLOP/s.
 
-use tutelage_tensor::kernels::linear_loss::chunk_bytes;
+use tutelage_tensor::kernels::linear_loss::LossMemory;
+use tutelage_tensor::{DType, Isa};
 
 use super::DecoderConfig;
 
@@ -51,10 +52,17 @@ impl DecoderConfig {
     }
 
     /// Bytes that training takes for steps of `t` tokens at a time: [`Self::training_state_bytes`],
-    /// [`Self::tape_bytes`], and the logits of some rows with their gradients.
-    pub fn training_bytes(&self, t: usize, width: usize, recompute: bool) -> u64 {
-        let (logits, gradients) = chunk_bytes(self.vocab_size);
-        (self.training_state_bytes() + (logits + gradients) as u64).saturating_add(self.tape_bytes(t, width, recompute))
+    /// [`Self::tape_bytes`], and what the loss takes.
+    pub fn training_bytes(&self, loss: LossMemory, recompute: bool) -> u64 {
+        let width = loss.activation.size();
+        (self.training_state_bytes() + loss.bytes(true) as u64)
+            .saturating_add(self.tape_bytes(loss.t, width, recompute))
+    }
+
+    /// What decides the memory of the loss over `t` tokens, of the text or of another objective in softmax form.
+    pub fn loss_memory(&self, isa: Isa, activation: DType, t: usize) -> LossMemory {
+        let (vocabulary, d_model) = (self.vocab_size, self.d_model);
+        LossMemory { isa, activation, t, vocabulary, d_model, taught: false, softmax_form: true }
     }
 
     /// Bytes of weights for inference: the embedding in f32, what is multiplied in bf16.

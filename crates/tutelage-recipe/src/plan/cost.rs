@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use tutelage_model::DecoderConfig;
-use tutelage_tensor::Precision;
-use tutelage_tensor::kernels::linear_loss::chunk_bytes;
+use tutelage_tensor::Isa;
+use tutelage_tensor::kernels::linear_loss::LossMemory;
 
 use super::{CachePlan, Plan, Stage, TeacherSource, TrainPlan};
 
@@ -32,15 +32,15 @@ pub struct PlanRow {
 const PROGRAM_BYTES: u64 = 64 << 20;
 
 impl Plan {
-    /// Every stage with its cost.
-    pub fn rows(&self) -> Vec<PlanRow> {
+    /// Every stage with its cost on a machine with these instructions.
+    pub fn rows(&self, isa: Isa) -> Vec<PlanRow> {
         let mut rows = vec![self.tokenizer_row(), self.shards_row()];
         rows.extend(self.stages.iter().map(|stage| match stage {
             Stage::Cache(cache) => self.cache_row(cache),
-            Stage::Train(train) => self.train_row(train),
+            Stage::Train(train) => self.train_row(train, isa),
         }));
         rows.extend(self.stages.iter().filter_map(|stage| match stage {
-            Stage::Train(train) => Some(self.evaluate_row(train)),
+            Stage::Train(train) => Some(self.evaluate_row(train, isa)),
             Stage::Cache(_) => None,
         }));
         rows
@@ -90,39 +90,36 @@ impl Plan {
             tokens,
             parameters: cache.teacher_config.n_weights(),
             flops: tokens as f64 * cache.teacher_config.forward_flops(seq_len as usize) as f64,
-            memory_bytes: PROGRAM_BYTES
-                + self.chunk()
-                + cache.teacher_config.inference_bytes()
-                + self.tape(&cache.teacher_config, 4096, true),
+            memory_bytes: self.forward(&cache.teacher_config, 4096, None),
             disk_bytes: tokens * (cache.kept.max_entries() as u64 * (id_bits + 16)).div_ceil(8),
             ..PlanRow::empty()
         }
     }
 
-    /// Memory of one chunk of logits.
-    fn chunk(&self) -> u64 {
-        chunk_bytes(self.recipe.spec.tokenizer.vocab_size).0 as u64
-    }
-
-    /// Bytes of an activation.
-    fn width(&self) -> usize {
-        if self.precision == Precision::Bf16 { 2 } else { 4 }
-    }
-
     fn tape(&self, config: &DecoderConfig, rows: usize, recompute: bool) -> u64 {
-        config.tape_bytes(rows, self.width(), recompute)
+        config.tape_bytes(rows, self.precision.activation().size(), recompute)
     }
 
-    fn train_row(&self, train: &TrainPlan) -> PlanRow {
+    /// Memory of a forward pass over `rows` tokens, of the text's loss on `isa` or of a collector of whole rows.
+    fn forward(&self, config: &DecoderConfig, rows: usize, isa: Option<Isa>) -> u64 {
+        let loss = config.loss_memory(isa.unwrap_or(Isa::Portable), self.precision.activation(), rows);
+        let loss = LossMemory { softmax_form: isa.is_some(), ..loss }.bytes(false);
+        PROGRAM_BYTES + loss as u64 + config.inference_bytes() + self.tape(config, rows, true)
+    }
+
+    fn train_row(&self, train: &TrainPlan, isa: Isa) -> PlanRow {
         let (config, seq_len) = (&train.config, self.recipe.spec.data.seq_len);
         let tokens = config.steps * (config.batch_size * seq_len) as u64;
         let rows = config.micro_batch_size * seq_len;
-        let live = match &train.teacher {
-            Some(TeacherSource::Live { config, .. }) => {
-                (config.inference_bytes() + self.chunk()).saturating_add(self.tape(config, rows, true))
-            }
-            _ => 0,
-        };
+        let mut loss = train.model.loss_memory(isa, self.precision.activation(), rows);
+        let mut live = 0;
+        if let Some(TeacherSource::Live { config, .. }) = &train.teacher {
+            live = config.inference_bytes().saturating_add(self.tape(config, rows, true));
+            loss.taught = true;
+        }
+        if let Some(distillation) = &train.config.distillation {
+            loss.softmax_form = distillation.has_softmax_form();
+        }
         let parameters = train.model.n_weights();
         PlanRow {
             stage: format!("train/{}", train.name),
@@ -131,16 +128,12 @@ impl Plan {
             tokens,
             parameters,
             flops: tokens as f64 * (train.model.training_flops(seq_len) + config.teacher_flops) as f64,
-            memory_bytes: (PROGRAM_BYTES + live).saturating_add(train.model.training_bytes(
-                rows,
-                self.width(),
-                train.recompute,
-            )),
+            memory_bytes: (PROGRAM_BYTES + live).saturating_add(train.model.training_bytes(loss, train.recompute)),
             disk_bytes: parameters * (4 + 12 * config.keep_checkpoints as u64),
         }
     }
 
-    fn evaluate_row(&self, train: &TrainPlan) -> PlanRow {
+    fn evaluate_row(&self, train: &TrainPlan, isa: Isa) -> PlanRow {
         let tokens = self.tokens_of(self.corpus.heldout_bytes);
         let (config, seq_len) = (&train.model, self.recipe.spec.data.seq_len);
         PlanRow {
@@ -149,7 +142,7 @@ impl Plan {
             tokens,
             parameters: config.n_weights(),
             flops: tokens as f64 * config.forward_flops(seq_len) as f64,
-            memory_bytes: PROGRAM_BYTES + self.chunk() + config.inference_bytes() + self.tape(config, 4096, true),
+            memory_bytes: self.forward(config, 4096, Some(isa)),
             disk_bytes: 4096,
             ..PlanRow::empty()
         }

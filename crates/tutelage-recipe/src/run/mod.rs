@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use tutelage_run::records::{Manifest, StageRecord};
 use tutelage_run::{Machine, Observer, RunLock, StopFlag, create_folder, hash_bytes, write_atomic, write_json};
+use tutelage_tensor::Isa;
 
 use crate::plan::{Plan, Stage};
 use crate::{EngineChoice, RecipeError};
@@ -40,7 +41,7 @@ pub fn run(
 ) -> Result<RunOutcome, RecipeError> {
     let device = engine.device()?;
     let machine = Machine::here(device.n_threads(), device.isa().to_string());
-    fits(plan, machine.memory_bytes)?;
+    fits(plan, device.isa(), machine.memory_bytes)?;
     let folder = out.map_or_else(|| Path::new("runs").join(&plan.recipe.spec.name), Path::to_path_buf);
     create_folder(&folder)?;
     let _lock = RunLock::acquire(&folder)?;
@@ -70,9 +71,9 @@ pub fn run(
 }
 
 /// Refuses what this machine cannot hold: the system would kill it in the middle.
-fn fits(plan: &Plan, memory_bytes: Option<u64>) -> Result<(), RecipeError> {
+fn fits(plan: &Plan, isa: Isa, memory_bytes: Option<u64>) -> Result<(), RecipeError> {
     let Some(available) = memory_bytes else { return Ok(()) };
-    match plan.rows().into_iter().find(|row| row.memory_bytes > available) {
+    match plan.rows(isa).into_iter().find(|row| row.memory_bytes > available) {
         None => Ok(()),
         Some(row) => Err(RecipeError::request(format!(
             "stage '{}' needs about {:.1} GB of memory, this machine has {:.1}; lower micro_batch_size, set \

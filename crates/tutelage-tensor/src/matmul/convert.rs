@@ -31,12 +31,18 @@ pub(crate) fn widened(device: &Device, values: &[bf16]) -> Buffer<f32> {
 }
 
 fn copied<S: Element, T: Element>(device: &Device, values: &[S]) -> Buffer<T> {
-    const BLOCK: usize = 1 << 14;
     let mut out = device.buffer::<T>(values.len());
-    device.for_each_block(&mut out, BLOCK, |index, to| {
+    round_into(device, values, &mut out);
+    out
+}
+
+/// Copies elements into an array of another type and of the same length.
+pub(crate) fn round_into<S: Element, T: Element>(device: &Device, values: &[S], out: &mut [T]) {
+    const BLOCK: usize = 1 << 14;
+    assert_eq!(values.len(), out.len(), "a copy's length");
+    device.for_each_block(out, BLOCK, |index, to| {
         device.isa().run(Round { from: &values[index * BLOCK..][..to.len()], to });
     });
-    out
 }
 
 /// `[rows, columns]` -> `[columns, rows]`.

@@ -16,8 +16,25 @@ pub(crate) struct At {
     pub(crate) row: usize,
     /// First of 32 columns, a multiple of 32.
     pub(crate) column: usize,
-    /// Which of the two halves' columns exist.
-    pub(crate) masks: [__mmask16; 2],
+    /// How many of them exist.
+    pub(crate) columns: u32,
+    /// The sums of what was multiplied beside, 32 of f32 on a cache line; anything where nothing was.
+    pub(crate) beside: *const f32,
+}
+
+impl At {
+    /// Which of the columns exist.
+    #[inline(always)]
+    pub(crate) fn mask(self) -> __mmask32 {
+        ((1u64 << self.columns) - 1) as __mmask32
+    }
+
+    /// Of either half.
+    #[inline(always)]
+    pub(crate) fn masks(self) -> [__mmask16; 2] {
+        let mask = self.mask();
+        [mask as __mmask16, (mask >> PANEL) as __mmask16]
+    }
 }
 
 /// Takes the sums of a product.
@@ -47,7 +64,7 @@ impl Epilogue for WriteF32<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             let out = self.out.pointer().add(at.row * self.n + at.column);
-            store_f32(out, at.masks, sums);
+            store_f32(out, at.masks(), sums);
         }
     }
 
@@ -96,9 +113,10 @@ impl Epilogue for AddF32<'_> {
         unsafe {
             let start = at.row * self.n + at.column;
             let (from, out) = (self.from.add(start), self.out.pointer().add(start));
-            let x = _mm512_maskz_loadu_ps(at.masks[0], from);
-            let y = _mm512_maskz_loadu_ps(at.masks[1], from.wrapping_add(PANEL));
-            store_f32(out, at.masks, [_mm512_add_ps(x, a), _mm512_add_ps(y, b)]);
+            let masks = at.masks();
+            let x = _mm512_maskz_loadu_ps(masks[0], from);
+            let y = _mm512_maskz_loadu_ps(masks[1], from.wrapping_add(PANEL));
+            store_f32(out, masks, [_mm512_add_ps(x, a), _mm512_add_ps(y, b)]);
         }
     }
 
@@ -119,8 +137,7 @@ impl Epilogue for WriteBf16<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             let out = self.out.pointer().add(at.row * self.n + at.column);
-            let both = u32::from(at.masks[0]) | u32::from(at.masks[1]) << PANEL;
-            _mm512_mask_storeu_epi16(out.cast(), both, rounded(a, b));
+            _mm512_mask_storeu_epi16(out.cast(), at.mask(), rounded(a, b));
         }
     }
 

@@ -17,6 +17,8 @@ mod left;
 mod pack;
 #[cfg(target_arch = "x86_64")]
 mod pack_avx512;
+#[cfg(target_arch = "x86_64")]
+mod part;
 mod product;
 mod spin;
 mod strided_f32;
@@ -28,14 +30,16 @@ mod tiles;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::{Panels, SmallProduct, Term, Tiles, ready as amx_ready};
-pub(crate) use convert::{Round, rounded, transposed, widened};
+pub(crate) use convert::{Round, round_into, rounded, transposed, widened};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use left::LeftRows;
+pub(crate) use left::{LeftRows, LeftTiles};
 pub use pack::PackedRhs;
 pub(crate) use pack::pack_part;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use pack_avx512::{interleaved_tile, left_tile, transposed_tile};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use part::PackedPart;
 pub use product::{Lhs, Out, Rhs, matmul};
 pub(crate) use spin::spin;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use tiles::product as tile_product;
+pub(crate) use tiles::{columns as columns_product, product as tile_product, product_in_blocks};

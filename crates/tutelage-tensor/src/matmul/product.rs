@@ -34,6 +34,17 @@ pub enum Rhs<'a> {
     },
 }
 
+impl<'a> Rhs<'a> {
+    /// The packed operand; for weights in bf16 on a machine with instructions for it.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn packed(self) -> &'a PackedRhs {
+        match self {
+            Rhs::Packed(packed) => packed,
+            Rhs::F32 { .. } => unreachable!("bf16 weights are packed for tiles"),
+        }
+    }
+}
+
 /// Where the result goes, row-major `[m, n]`.
 pub enum Out<'a> {
     /// Overwrite f32.
@@ -52,6 +63,17 @@ pub enum Out<'a> {
 }
 
 impl Out<'_> {
+    /// Elements of the output, to be written alike.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn part(&mut self, range: std::ops::Range<usize>) -> Out<'_> {
+        match self {
+            Out::F32(out) => Out::F32(&mut out[range]),
+            Out::AddF32(out) => Out::AddF32(&mut out[range]),
+            Out::SumF32 { from, out } => Out::SumF32 { from: &from[range.clone()], out: &mut out[range] },
+            Out::Bf16(out) => Out::Bf16(&mut out[range]),
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Out::F32(out) | Out::AddF32(out) | Out::SumF32 { out, .. } => out.len(),
@@ -91,7 +113,7 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
         (Lhs::Columns(a), Rhs::Packed(b)) => {
             assert_eq!((b.n(), b.k()), (n, k), "matmul {m} x {n} x {k}: packed operand's n and k");
             assert!(device.isa() == crate::Isa::Amx, "a left operand by columns on {}", device.isa());
-            super::tiles::columns(device, m, a, b, out);
+            super::tiles::columns(device, (m, m), a, b, out);
         }
         #[cfg(target_arch = "x86_64")]
         (Lhs::Columns(_), Rhs::F32 { .. }) => panic!("a left operand by columns needs a packed right operand"),

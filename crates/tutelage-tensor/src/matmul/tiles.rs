@@ -29,7 +29,7 @@ const ROWS: usize = 128;
 pub(super) fn rows(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: Out<'_>) {
     let left = LeftRows::new(device, m, b.k(), a);
     let steps = b.k_padded() / K_STEP;
-    let term = [Term { left: &left, right: Panels::Of(b) }];
+    let term = [Term { left: &left, right: Panels::of(b) }];
     let n = b.n();
     // Never zero, so that it can be stepped by; `first` is, where there are no steps.
     let chunk = if steps > 2 * CHUNK_STEPS { CHUNK_STEPS } else { steps.max(1) };
@@ -88,9 +88,23 @@ fn streams<T>(m: usize, n: usize, out: &[T]) -> bool {
 }
 
 /// The sum of products of `m` rows, over the whole of k, for an epilogue of one's own.
-pub(crate) fn product(device: &Device, m: usize, terms: &[Term<'_, LeftRows<'_>>], epilogue: &impl Epilogue) {
-    let steps = terms.first().map_or(0, |term| term.right.k_padded() / K_STEP);
+pub(crate) fn product<L: Left>(device: &Device, m: usize, terms: &[Term<'_, L>], epilogue: &impl Epilogue) {
+    let steps = terms.first().map_or(0, |term| term.right.n_steps());
     sum(device, m, terms, 0..steps, epilogue);
+}
+
+/// The same in blocks of a width of one's own, a multiple of 32: an epilogue's `row` has, for each block and each of
+/// its rows, the columns in ascending order and from one thread, whatever the number of threads. Beside the sums it finds
+/// those of other terms.
+pub(crate) fn product_in_blocks<L: Left>(
+    device: &Device,
+    m: usize,
+    columns: usize,
+    [terms, beside]: [&[Term<'_, L>]; 2],
+    epilogue: &impl Epilogue,
+) {
+    let steps = terms.first().map_or(0, |term| term.right.n_steps());
+    blocks(device, m, columns, [terms, beside], 0..steps, epilogue);
 }
 
 fn sum<L: Left, E: Epilogue>(device: &Device, m: usize, terms: &[Term<'_, L>], steps: Range<usize>, epilogue: &E) {
@@ -100,15 +114,28 @@ fn sum<L: Left, E: Epilogue>(device: &Device, m: usize, terms: &[Term<'_, L>], s
         return;
     }
     // A block's right panels and left rows stay in the second-level cache together.
-    const PANEL_ELEMENTS: usize = 1 << 18;
+    const PANEL_ELEMENTS: usize = 1 << 19;
     let depth = (terms.len() * K_STEP * steps.len()).max(1);
-    let mut columns = (PANEL_ELEMENTS / depth).clamp(64, 512) / TILE_COLUMNS * TILE_COLUMNS;
+    let mut columns = (PANEL_ELEMENTS / depth).clamp(64, 1024) / TILE_COLUMNS * TILE_COLUMNS;
     let row_blocks = m.div_ceil(ROWS);
     while columns > 64 && row_blocks * n.div_ceil(columns) < 8 * device.n_threads() {
         columns /= 2;
     }
     // All blocks of about one width.
     let columns = n.div_ceil(n.div_ceil(columns)).next_multiple_of(TILE_COLUMNS);
+    blocks(device, m, columns, [terms, &[]], steps, epilogue);
+}
+
+fn blocks<L: Left, E: Epilogue>(
+    device: &Device,
+    m: usize,
+    columns: usize,
+    [terms, beside]: [&[Term<'_, L>]; 2],
+    steps: Range<usize>,
+    epilogue: &E,
+) {
+    let Some(first) = terms.first() else { return };
+    let (n, row_blocks) = (first.right.n(), m.div_ceil(ROWS));
     device.for_each(row_blocks * n.div_ceil(columns), |index| {
         // Neighbouring blocks share their columns, so that a thread finds the panels in its cache.
         let (row, column) = (index % row_blocks * ROWS, index / row_blocks * columns);
@@ -117,25 +144,26 @@ fn sum<L: Left, E: Epilogue>(device: &Device, m: usize, terms: &[Term<'_, L>], s
             columns: column..(column + columns).min(n),
             steps: steps.clone(),
             terms,
+            beside,
             epilogue,
-            prefetch: n * first.right.k_padded() > PREFETCH_ELEMENTS,
+            prefetch: first.right.size_of_whole() > PREFETCH_ELEMENTS,
         });
     });
 }
 
-/// `out = a^T b` with `a` stored as `[k, m]`: each task packs the columns it needs, multiplies them with the whole of
-/// `b`, and forgets them.
-pub(super) fn columns(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, out: Out<'_>) {
+/// `out = a^T b` with `a` stored as `m` columns of `[k, stride]`: each task packs the columns it needs, multiplies them
+/// with the whole of `b`, and forgets them.
+pub(crate) fn columns(device: &Device, of: (usize, usize), a: &[bf16], b: &PackedRhs, out: Out<'_>) {
     let n = b.n();
     match out {
-        Out::F32(out) => columns_to(device, m, a, b, &WriteF32 { out: DisjointOut::new(out), n }),
-        Out::AddF32(out) => columns_to(device, m, a, b, &AddF32::to(out, n)),
-        Out::SumF32 { from, out } => columns_to(device, m, a, b, &AddF32::sum(from, out, n)),
-        Out::Bf16(out) => columns_to(device, m, a, b, &WriteBf16 { out: DisjointOut::new(out), n }),
+        Out::F32(out) => columns_to(device, of, a, b, &WriteF32 { out: DisjointOut::new(out), n }),
+        Out::AddF32(out) => columns_to(device, of, a, b, &AddF32::to(out, n)),
+        Out::SumF32 { from, out } => columns_to(device, of, a, b, &AddF32::sum(from, out, n)),
+        Out::Bf16(out) => columns_to(device, of, a, b, &WriteBf16 { out: DisjointOut::new(out), n }),
     }
 }
 
-fn columns_to<E: Epilogue>(device: &Device, m: usize, a: &[bf16], b: &PackedRhs, epilogue: &E) {
+fn columns_to<E: Epilogue>(device: &Device, (m, stride): (usize, usize), a: &[bf16], b: &PackedRhs, epilogue: &E) {
     let (n, k) = (b.n(), b.k());
     if m == 0 || n == 0 {
         return;
@@ -144,12 +172,13 @@ fn columns_to<E: Epilogue>(device: &Device, m: usize, a: &[bf16], b: &PackedRhs,
     device.for_each(m.div_ceil(rows_a_task), |index| {
         let row = index * rows_a_task;
         let width = rows_a_task.min(m - row);
-        let left = LeftColumns::pack(device, (k, m), a, (row, width));
+        let left = LeftColumns::pack(device, (k, stride), a, (row, width));
         block(&Block {
             rows: row..row + width,
             columns: 0..n,
             steps: 0..b.k_padded() / K_STEP,
-            terms: &[Term { left: &left, right: Panels::Of(b) }],
+            terms: &[Term { left: &left, right: Panels::of(b) }],
+            beside: &[],
             epilogue,
             prefetch: false,
         });

@@ -4,6 +4,8 @@ mod block_product;
 #[cfg(target_arch = "x86_64")]
 mod block_product_avx512;
 mod exp;
+#[cfg(target_arch = "x86_64")]
+mod exp2_avx512;
 mod instructions;
 mod isa;
 mod rows;
@@ -13,6 +15,8 @@ mod tests;
 
 pub(crate) use block_product::{BlockProduct, Strided};
 pub(crate) use exp::exp;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use exp2_avx512::exp2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use instructions::Avx512Bf16;
 pub(crate) use instructions::{Instructions, LANES, load, store};

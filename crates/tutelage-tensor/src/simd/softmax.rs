@@ -80,6 +80,13 @@ pub struct PairSums {
     pub b_dot_a: f32,
 }
 
+impl PairSums {
+    /// Where there is no second row.
+    pub fn of_one(lse_a: f32) -> Self {
+        Self { lse_a, lse_b: 0.0, b_dot_b: 0.0, b_dot_a: 0.0 }
+    }
+}
+
 /// A block's largest exponent, and the sum of exponentials against it.
 #[derive(Clone, Copy)]
 struct BlockSum {

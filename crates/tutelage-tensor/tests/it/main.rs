@@ -8,4 +8,5 @@ mod ops;
 mod optimizer;
 mod pytorch;
 mod references;
+mod softmax_loss;
 mod support;

@@ -13,7 +13,7 @@ use super::super::swiglu::cpu::{gradient_lanes, lanes};
 use super::FeedForward;
 use crate::device::DisjointOut;
 use crate::matmul::epilogue::{At, Epilogue, WriteBf16, fence, rounded};
-use crate::matmul::{LeftRows, PackedRhs, Panels, Rhs, Term, tile_product};
+use crate::matmul::{LeftRows, PackedRhs, Panels, Term, tile_product};
 use crate::simd::{Avx512Bf16, Instructions, LANES, prefetch_lines};
 use crate::tape::{Backward, Node};
 use crate::{Buffer, DType, Device, Isa, ParamId, Params, Tape, Tensor, Var};
@@ -32,7 +32,7 @@ pub(super) fn record(tape: &mut Tape<'_>, x: &Var, weights: FeedForward, residua
     let d_ff = params.get(weights.w1).shape()[0];
     let mut h: Buffer<bf16> = device.buffer(t * d_ff);
     let mut gate_up = tape.records().then(|| device.buffer::<bf16>(2 * t * d_ff));
-    let right = Panels::Pair(packed(params.forward_rhs(weights.w1)), packed(params.forward_rhs(weights.w3)));
+    let right = Panels::pair(params.forward_rhs(weights.w1).packed(), params.forward_rhs(weights.w3).packed());
     device.timed("feed-forward, gated", || {
         let left = left(device, x.value());
         let terms = [Term { left: &left, right }];
@@ -71,7 +71,7 @@ impl<'p> Node<'p> for FeedForwardNode {
         weight_gradient(w.w2, dy.slice(), &packed_h, d_model);
         drop(packed_h);
         let (mut dgate, mut dup) = (device.buffer::<bf16>(t * d_ff), device.buffer::<bf16>(t * d_ff));
-        let right = Panels::Of(packed(params.backward_rhs(w.w2)));
+        let right = Panels::of(params.backward_rhs(w.w2).packed());
         device.timed("feed-forward, gated gradient", || {
             let Some(gate_up) = &gate_up else { unreachable!("a node exists only where it was recorded") };
             let (dgate, dup) = (DisjointOut::new(&mut dgate), DisjointOut::new(&mut dup));
@@ -88,20 +88,13 @@ impl<'p> Node<'p> for FeedForwardNode {
             return;
         }
         let mut dx = device.buffer::<bf16>(t * d_model);
-        let right = [w.w1, w.w3].map(|id| Panels::Of(packed(params.backward_rhs(id))));
+        let right = [w.w1, w.w3].map(|id| Panels::of(params.backward_rhs(id).packed()));
         device.timed("feed-forward, input gradient", || {
             let left = [&dgate, &dup].map(|rows| LeftRows::new(device, t, d_ff, rows));
             let terms = [Term { left: &left[0], right: right[0] }, Term { left: &left[1], right: right[1] }];
             tile_product(device, t, &terms, &WriteBf16 { out: DisjointOut::new(&mut dx), n: d_model });
         });
         cx.add(nodes.0, Tensor::new([t, d_model], dx));
-    }
-}
-
-fn packed(rhs: Rhs<'_>) -> &PackedRhs {
-    match rhs {
-        Rhs::Packed(packed) => packed,
-        Rhs::F32 { .. } => unreachable!("bf16 weights are packed for tiles"),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::super::by_dtype;
 use super::super::linear::cpu as linear;
-use super::{LogitObjective, TeacherLogits};
+use super::{LogitObjective, LossMemory, TeacherLogits};
 use crate::device::DisjointOut;
 use crate::matmul::{Out, Round};
 use crate::simd::RowMath;
@@ -24,11 +24,12 @@ fn chunk_rows(vocabulary: usize) -> (usize, usize) {
     (logits, gradients)
 }
 
-/// Bytes of f32 logits that exist at a time for this vocabulary, and of their gradients in bf16; a live teacher's logits
-/// are as many again as the first.
-pub fn chunk_bytes(vocabulary: usize) -> (usize, usize) {
-    let (logits, gradients) = chunk_rows(vocabulary);
-    (4 * vocabulary * logits, 2 * vocabulary * gradients)
+/// See [`super::LossMemory::bytes`].
+pub(super) fn bytes(of: LossMemory, backward: bool) -> usize {
+    let (logits, gradients) = chunk_rows(of.vocabulary);
+    let models = if of.taught { 2 } else { 1 };
+    let gradients = if backward { of.activation.size() * of.vocabulary * gradients.min(of.t) } else { 0 };
+    4 * models * of.vocabulary * logits.min(of.t) + gradients
 }
 
 /// Sums of the objective's terms over all rows; with `backward`, also the gradients.

@@ -1,14 +1,17 @@
-//! Output layer and loss in one, in chunks of tokens.
+//! Output layer and loss in one; memory is never `tokens x vocabulary`.
 //!
-//! Logits exist for one chunk at a time, the student's and a live teacher's side by side; an
-//! [`LogitObjective`] turns the student's into their gradient in place, and the chunk is multiplied back
-//! into the gradients of the hidden states and of the output weights before the next one is made.
-//! So memory is `chunk x vocabulary`, never `tokens x vocabulary`.
+//! - `chunks`: for any objective and machine. Logits exist for some rows at a time, the student's and a live teacher's
+//!   side by side; a [`LogitObjective`] turns the student's into their gradient in place, and the chunk is multiplied
+//!   back into the gradients of the hidden states and of the output weights.
+//! - `blocks`: on tiles, for objectives in softmax form ([`SoftmaxObjective`]). Logits are never in memory.
 
+#[cfg(target_arch = "x86_64")]
+mod blocks;
 mod chunks;
+mod memory;
 mod objective;
 mod op;
 pub mod reference;
 
-pub use chunks::chunk_bytes;
-pub use objective::{LogitObjective, TeacherLogits};
+pub use memory::LossMemory;
+pub use objective::{LogitObjective, Pick, SoftmaxObjective, TeacherLogits, softmax_row};

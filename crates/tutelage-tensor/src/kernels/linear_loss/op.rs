@@ -1,6 +1,8 @@
 //! The end of the tape.
 
 use super::super::by_dtype;
+#[cfg(target_arch = "x86_64")]
+use super::blocks;
 use super::{LogitObjective, TeacherLogits, chunks};
 use crate::{Grads, NodeGrads, ParamId, Params, Tape, Tensor, Var};
 
@@ -14,7 +16,7 @@ impl Tape<'_> {
         objective: &dyn LogitObjective,
     ) -> Vec<f64> {
         check(self.params(), head, teacher);
-        chunks::run(self.params(), head, hidden.value(), teacher, objective, None)
+        run(self.params(), head, hidden.value(), teacher, objective, None)
     }
 
     /// The same, then unwinds the tape; gradients of all parameters are added to `grads`, those of leaves
@@ -33,10 +35,29 @@ impl Tape<'_> {
             Tensor::new(value.shape(), self.device().buffer::<T>(value.slice::<T>().len()))
         });
         let backward = Some((&mut *grads, &mut d_hidden));
-        let terms = chunks::run(self.params(), head, value, teacher, objective, backward);
+        let terms = run(self.params(), head, value, teacher, objective, backward);
         let leaves = self.backward(hidden, d_hidden, grads);
         (terms, leaves)
     }
+}
+
+/// In blocks of the vocabulary where machine and objective allow it, else in chunks of rows.
+fn run(
+    params: &Params,
+    head: ParamId,
+    hidden: &Tensor,
+    teacher: Option<&TeacherLogits<'_>>,
+    objective: &dyn LogitObjective,
+    backward: Option<(&mut Grads, &mut Tensor)>,
+) -> Vec<f64> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(softmax) = objective.as_softmax(teacher.is_some())
+        && let teacher_dtype = teacher.map_or(hidden.dtype(), |teacher| teacher.hidden.dtype())
+        && blocks::suits(params.device().isa(), hidden.dtype(), teacher_dtype)
+    {
+        return blocks::run(params, head, hidden, teacher, softmax, objective.n_terms(), backward);
+    }
+    chunks::run(params, head, hidden, teacher, objective, backward)
 }
 
 fn check(params: &Params, head: ParamId, teacher: Option<&TeacherLogits<'_>>) {

@@ -120,6 +120,23 @@ unsafe fn multiply(lhs: LeftTile, step: usize, b0: *const bf16, b1: *const bf16)
 }
 
 #[inline(always)]
+unsafe fn load(tile: *const f32, row_bytes: usize) {
+    // SAFETY: the four loads read 16 x 64 bytes each, together exactly the 32 x 32 tile.
+    unsafe {
+        asm!(
+            "tileloadd tmm0, [{from} + {row} * 1]",
+            "tileloadd tmm1, [{from} + {row} * 1 + 64]",
+            "tileloadd tmm2, [{lower} + {row} * 1]",
+            "tileloadd tmm3, [{lower} + {row} * 1 + 64]",
+            from = in(reg) tile,
+            lower = in(reg) tile.byte_add(PANEL * row_bytes),
+            row = in(reg) row_bytes,
+            options(nostack, readonly),
+        );
+    }
+}
+
+#[inline(always)]
 unsafe fn store(tile: *mut f32, row_bytes: usize) {
     // SAFETY: the four stores write 16 x 64 bytes each, together exactly the 32 x 32 tile.
     unsafe {
@@ -196,16 +213,7 @@ impl Tiles {
         // SAFETY: the caller's promise; tile registers are named in this file alone.
         unsafe {
             if ADD {
-                asm!(
-                    "tileloadd tmm0, [{c} + {row} * 1]",
-                    "tileloadd tmm1, [{c} + {row} * 1 + 64]",
-                    "tileloadd tmm2, [{lower} + {row} * 1]",
-                    "tileloadd tmm3, [{lower} + {row} * 1 + 64]",
-                    c = in(reg) p.c,
-                    lower = in(reg) p.c.byte_add(PANEL * p.c_row_bytes),
-                    row = in(reg) p.c_row_bytes,
-                    options(nostack, readonly),
-                );
+                load(p.c, p.c_row_bytes);
             } else {
                 zero();
             }
