@@ -13,6 +13,8 @@ pub enum Lhs<'a> {
     F32(&'a [f32]),
     /// bf16 elements.
     Bf16(&'a [bf16]),
+    /// f32 stored as `[k, m]` and read by columns, for a right operand in f32.
+    ColumnsF32(&'a [f32]),
     /// bf16 stored as `[k, m]` and read by columns, for a right operand that is packed, on tiles.
     #[cfg(target_arch = "x86_64")]
     Columns(&'a [bf16]),
@@ -88,7 +90,7 @@ impl Out<'_> {
 /// When the operands do not have these sizes, or an f32 left operand meets a packed right one.
 pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, rhs: Rhs<'_>, out: Out<'_>) {
     let lhs_len = match lhs {
-        Lhs::F32(a) => a.len(),
+        Lhs::F32(a) | Lhs::ColumnsF32(a) => a.len(),
         Lhs::Bf16(a) => a.len(),
         #[cfg(target_arch = "x86_64")]
         Lhs::Columns(a) => a.len(),
@@ -103,11 +105,14 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
             tiled::matmul(device, m, a, b, out);
         }
         (Lhs::F32(a), Rhs::F32 { data, row_stride, column_stride }) => {
-            strided_f32::matmul(device, (m, n, k), a, (data, row_stride, column_stride), out);
+            strided_f32::matmul(device, (m, n, k), (a, k, 1), (data, row_stride, column_stride), out);
+        }
+        (Lhs::ColumnsF32(a), Rhs::F32 { data, row_stride, column_stride }) => {
+            strided_f32::matmul(device, (m, n, k), (a, 1, m), (data, row_stride, column_stride), out);
         }
         (Lhs::Bf16(a), Rhs::F32 { data, row_stride, column_stride }) => {
             let wide = widened(device, a);
-            strided_f32::matmul(device, (m, n, k), &wide, (data, row_stride, column_stride), out);
+            strided_f32::matmul(device, (m, n, k), (&wide, k, 1), (data, row_stride, column_stride), out);
         }
         #[cfg(target_arch = "x86_64")]
         (Lhs::Columns(a), Rhs::Packed(b)) => {
@@ -117,6 +122,6 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
         }
         #[cfg(target_arch = "x86_64")]
         (Lhs::Columns(_), Rhs::F32 { .. }) => panic!("a left operand by columns needs a packed right operand"),
-        (Lhs::F32(_), Rhs::Packed(_)) => panic!("an f32 left operand needs an f32 right operand"),
+        (Lhs::F32(_) | Lhs::ColumnsF32(_), Rhs::Packed(_)) => panic!("an f32 left operand needs an f32 right operand"),
     }
 }

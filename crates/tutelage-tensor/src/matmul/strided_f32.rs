@@ -11,12 +11,15 @@ fn block_rows(m: usize) -> usize {
     (m / 8).next_multiple_of(32).clamp(64, 512)
 }
 
-/// `out = a[m, k] b[k, n]` with `b = (data, row stride, column stride)`.
+/// f32 elements, with the distances between rows and between columns.
+pub(super) type Strided<'a> = (&'a [f32], usize, usize);
+
+/// `out = a[m, k] b[k, n]`.
 pub(super) fn matmul(
     device: &Device,
     (m, n, k): (usize, usize, usize),
-    a: &[f32],
-    (b, row_stride, column_stride): (&[f32], usize, usize),
+    (a, a_row_stride, a_column_stride): Strided<'_>,
+    (b, row_stride, column_stride): Strided<'_>,
     out: Out<'_>,
 ) {
     if m == 0 || n == 0 {
@@ -25,10 +28,12 @@ pub(super) fn matmul(
     let block_rows = block_rows(m);
     let last = k.saturating_sub(1) * row_stride + (n - 1) * column_stride;
     assert!(k == 0 || last < b.len(), "f32 product: right operand of {} elements is too short", b.len());
+    let last = k.saturating_sub(1) * a_column_stride + (m - 1) * a_row_stride;
+    assert!(k == 0 || last < a.len(), "f32 product: left operand of {} elements is too short", a.len());
     let block = |index: usize, rows: usize, c: &mut [f32], accumulate: bool| {
         debug_assert_eq!(c.len(), rows * n);
-        // SAFETY: `c` has `rows * n` elements, `a` has `k` for each of the rows from `index * block_rows` (checked
-        // by the caller), and the largest index into `b` was checked above. Strides are in elements.
+        // SAFETY: `c` has `rows * n` elements, and the largest indices into `a` and `b` were checked above. Strides are
+        // in elements.
         unsafe {
             gemm::gemm(
                 rows,
@@ -38,9 +43,9 @@ pub(super) fn matmul(
                 1,
                 n as isize,
                 accumulate,
-                a[index * block_rows * k..].as_ptr(),
-                1,
-                k as isize,
+                if k == 0 { a.as_ptr() } else { a[index * block_rows * a_row_stride..].as_ptr() },
+                a_column_stride as isize,
+                a_row_stride as isize,
                 b.as_ptr(),
                 column_stride as isize,
                 row_stride as isize,

@@ -58,24 +58,15 @@ pub(crate) fn weight_gradient(device: &Device, grad: &Tensor, x: &Tensor, dw: Ou
         let x = PackedRhs::from_rows_kn(device, k, t, x.slice::<half::bf16>());
         return weight_gradient_packed(device, (grad.slice(), n), &x, dw);
     }
-    let grad_nt = by_dtype!(grad.dtype(), T => {
-        Tensor::new([n, t], transposed(device, t, n, grad.slice::<T>()))
-    });
-    match x.dtype() {
-        DType::F32 => {
-            let rhs = Rhs::F32 { data: x.slice(), row_stride: k, column_stride: 1 };
-            matmul(device, (n, k, t), lhs(&grad_nt), rhs, dw);
-        }
-        DType::Bf16 if device.isa().has_bf16_products() => {
-            let packed = PackedRhs::from_rows_kn(device, k, t, x.slice::<half::bf16>());
-            matmul(device, (n, k, t), lhs(&grad_nt), Rhs::Packed(&packed), dw);
-        }
-        DType::Bf16 => {
-            let wide = widened(device, x.slice());
-            let rhs = Rhs::F32 { data: &wide, row_stride: k, column_stride: 1 };
-            matmul(device, (n, k, t), lhs(&grad_nt), rhs, dw);
-        }
+    if x.dtype() == DType::Bf16 && device.isa().has_bf16_products() {
+        let grad_nt = transposed(device, t, n, grad.slice::<half::bf16>());
+        let packed = PackedRhs::from_rows_kn(device, k, t, x.slice::<half::bf16>());
+        return matmul(device, (n, k, t), Lhs::Bf16(&grad_nt), Rhs::Packed(&packed), dw);
     }
+    // In f32, where they lie or in a copy.
+    let wide = [grad, x].map(|x| (x.dtype() == DType::Bf16).then(|| widened(device, x.slice())));
+    let [grad, data] = [(grad, &wide[0]), (x, &wide[1])].map(|(x, wide)| wide.as_deref().unwrap_or_else(|| x.slice()));
+    matmul(device, (n, k, t), Lhs::ColumnsF32(grad), Rhs::F32 { data, row_stride: k, column_stride: 1 }, dw);
 }
 
 /// The same on tiles, with `x` packed already, for bf16 gradients of `n` columns.
