@@ -1,7 +1,7 @@
 //! Sizes of a step, by name.
 
 use serde::Serialize;
-use tutelage_model::DecoderConfig;
+use tutelage_model::{DecoderConfig, Family};
 
 use crate::BenchError;
 
@@ -72,12 +72,15 @@ impl Shape {
     /// The model of this shape.
     pub fn config(&self) -> DecoderConfig {
         DecoderConfig {
+            family: Family::InternLm2,
             vocab_size: self.vocab_size,
             d_model: self.d_model,
             n_layers: self.n_layers,
             n_heads: self.n_heads,
             n_kv_heads: self.n_kv_heads,
+            d_head: self.d_model / self.n_heads,
             d_ff: self.d_ff,
+            tied_embeddings: false,
             max_positions: self.seq_len,
             rope_theta: 10_000.0,
             norm_eps: 1e-5,

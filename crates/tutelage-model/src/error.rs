@@ -20,6 +20,14 @@ pub enum ModelError {
         /// Why not, and what to try.
         fault: String,
     },
+    /// A field that this program does not know.
+    #[error("{field} = {value}: this field of config.json is not supported; it may change what the model computes")]
+    UnknownConfig {
+        /// Name of the field.
+        field: String,
+        /// Its value.
+        value: String,
+    },
     /// Weights that do not fit the configuration.
     #[error("{}: {fault}", path.display())]
     Weights {
@@ -35,7 +43,7 @@ impl ModelError {
     pub fn is_request(&self) -> bool {
         match self {
             ModelError::File(error) => error.is_request(),
-            ModelError::Config { .. } | ModelError::Weights { .. } => true,
+            ModelError::Config { .. } | ModelError::UnknownConfig { .. } | ModelError::Weights { .. } => true,
         }
     }
 }

@@ -12,7 +12,9 @@
 mod decoder;
 mod error;
 mod files;
+mod tensors;
 
-pub use decoder::{Decoder, DecoderConfig, Input};
+pub use decoder::{Decoder, DecoderConfig, Family, Input};
 pub use error::ModelError;
-pub use files::{ModelManifest, Named, read_tensors, write_tensors};
+pub use files::ModelManifest;
+pub use tensors::{Named, read_tensors, write_tensors};

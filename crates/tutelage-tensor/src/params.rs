@@ -112,10 +112,19 @@ impl Params {
     /// # Panics
     /// When `values` does not fill `shape`.
     pub fn push_table(&mut self, name: impl Into<String>, shape: [usize; 2], values: &[f32]) -> ParamId {
+        let id = self.push_looked_up(name, shape, values);
+        self.entries[id.0].table = true;
+        id
+    }
+
+    /// Adds a matrix whose rows are looked up and that is multiplied too: its f32 values are always kept.
+    ///
+    /// # Panics
+    /// When `values` does not fill `shape`.
+    pub fn push_looked_up(&mut self, name: impl Into<String>, shape: [usize; 2], values: &[f32]) -> ParamId {
         let frozen = std::mem::replace(&mut self.frozen, false);
         let id = self.push(name, shape, values);
         self.frozen = frozen;
-        self.entries[id.0].table = true;
         id
     }
 

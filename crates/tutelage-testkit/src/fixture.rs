@@ -28,10 +28,7 @@ impl Fixture {
     /// When the file has no such array.
     #[track_caller]
     pub fn get(&self, name: &str) -> (Vec<usize>, Vec<f64>) {
-        let tensors = match SafeTensors::deserialize(&self.bytes) {
-            Ok(tensors) => tensors,
-            Err(error) => panic!("fixture: {error}"),
-        };
+        let tensors = self.tensors();
         let view = match tensors.tensor(name) {
             Ok(view) => view,
             Err(error) => panic!("fixture array '{name}': {error}"),
@@ -43,5 +40,33 @@ impl Fixture {
             other => panic!("fixture array '{name}' has type {other:?}"),
         };
         (view.shape().to_vec(), values)
+    }
+
+    /// One array as whole numbers.
+    ///
+    /// # Panics
+    /// When the file has no such array.
+    #[track_caller]
+    pub fn ints(&self, name: &str) -> Vec<i32> {
+        self.get(name).1.iter().map(|&x| x as i32).collect()
+    }
+
+    /// Names of all arrays, sorted.
+    ///
+    /// # Panics
+    /// When the file is damaged.
+    #[track_caller]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.tensors().names().into_iter().map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[track_caller]
+    fn tensors(&self) -> SafeTensors<'_> {
+        match SafeTensors::deserialize(&self.bytes) {
+            Ok(tensors) => tensors,
+            Err(error) => panic!("fixture: {error}"),
+        }
     }
 }

@@ -1,12 +1,13 @@
-//! Sizes of a decoder, and Hugging Face's `config.json` of the InternLM2 family.
+//! Sizes of a decoder.
 
-use serde_json::{Value, json};
-
+use super::Family;
 use crate::ModelError;
 
 /// Sizes of a decoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecoderConfig {
+    /// Whose architecture it is, by which its files are named and laid out.
+    pub family: Family,
     /// Entries of the vocabulary.
     pub vocab_size: usize,
     /// Width of the residual stream.
@@ -17,8 +18,12 @@ pub struct DecoderConfig {
     pub n_heads: usize,
     /// Key-value heads.
     pub n_kv_heads: usize,
+    /// Size of a head.
+    pub d_head: usize,
     /// Width of the gated feed-forward.
     pub d_ff: usize,
+    /// Whether the embeddings are the output layer too.
+    pub tied_embeddings: bool,
     /// Longest document.
     pub max_positions: usize,
     /// Base of the rotary angles.
@@ -38,11 +43,6 @@ const MAX_LAYERS: usize = 1 << 16;
 const MAX_WEIGHTS: f64 = 1e13;
 
 impl DecoderConfig {
-    /// Size of a head.
-    pub fn d_head(&self) -> usize {
-        self.d_model / self.n_heads
-    }
-
     /// Checks that the sizes make a model.
     ///
     /// # Errors
@@ -56,6 +56,7 @@ impl DecoderConfig {
             ("n_layers", self.n_layers),
             ("n_heads", self.n_heads),
             ("n_kv_heads", self.n_kv_heads),
+            ("d_head", self.d_head),
             ("d_ff", self.d_ff),
             ("max_positions", self.max_positions),
         ] {
@@ -70,23 +71,28 @@ impl DecoderConfig {
             return fault("n_layers", self.n_layers, format!("is deeper than any model: at most {MAX_LAYERS}"));
         }
         // In floating point, where sizes such as these cannot overflow; below, counts are u64.
-        let widest = (4 * self.d_model) as f64 + (3 * self.d_ff) as f64;
+        let attention = 2.0 * (self.n_heads + self.n_kv_heads) as f64 * self.d_head as f64;
+        let widest = attention + (3 * self.d_ff) as f64;
         let weights = self.d_model as f64 * (2.0 * self.vocab_size as f64 + self.n_layers as f64 * widest);
         if weights > MAX_WEIGHTS {
             return fault("d_model", self.d_model, format!("makes a model of {weights:.1e} weights, larger than any"));
         }
-        if !self.d_model.is_multiple_of(self.n_heads) {
+        if self.family == Family::InternLm2 && self.d_model != self.n_heads * self.d_head {
             let message = format!("does not divide d_model = {}; heads share the width evenly", self.d_model);
             return fault("n_heads", self.n_heads, message);
+        }
+        if self.family == Family::InternLm2 && self.tied_embeddings {
+            let message = "InternLM2 has an output layer of its own".to_owned();
+            return Err(ModelError::Config { field: "tied_embeddings", value: "true".to_owned(), fault: message });
         }
         if !self.n_heads.is_multiple_of(self.n_kv_heads) {
             let message = format!("does not divide n_heads = {}; query heads share them evenly", self.n_heads);
             return fault("n_kv_heads", self.n_kv_heads, message);
         }
-        let d_head = self.d_head();
+        let d_head = self.d_head;
         if !d_head.is_multiple_of(2) || d_head > MAX_D_HEAD {
-            let message = format!("gives heads of {d_head}; they must be even (rotation) and at most {MAX_D_HEAD}");
-            return fault("n_heads", self.n_heads, message);
+            let message = format!("must be even (rotation) and at most {MAX_D_HEAD}");
+            return fault("d_head", d_head, message);
         }
         for (field, value) in
             [("rope_theta", self.rope_theta), ("norm_eps", self.norm_eps), ("init_std", self.init_std)]
@@ -98,82 +104,6 @@ impl DecoderConfig {
         }
         Ok(())
     }
-
-    /// `config.json`, as InternLM2's own.
-    pub fn to_json(&self) -> Value {
-        json!({
-            "architectures": ["InternLM2ForCausalLM"],
-            "model_type": "internlm2",
-            "vocab_size": self.vocab_size,
-            "hidden_size": self.d_model,
-            "num_hidden_layers": self.n_layers,
-            "num_attention_heads": self.n_heads,
-            "num_key_value_heads": self.n_kv_heads,
-            "intermediate_size": self.d_ff,
-            "max_position_embeddings": self.max_positions,
-            "rope_theta": self.rope_theta,
-            "rope_scaling": null,
-            "rms_norm_eps": self.norm_eps,
-            "initializer_range": self.init_std,
-            "hidden_act": "silu",
-            "bias": false,
-            "tie_word_embeddings": false,
-            "use_cache": true,
-            "torch_dtype": "float32",
-            "bos_token_id": self.bos,
-            "eos_token_id": self.eos,
-            "pad_token_id": self.eos,
-        })
-    }
-
-    /// Reads `config.json`; what this program would compute differently is refused.
-    ///
-    /// # Errors
-    /// Names the field that is missing or not supported.
-    pub fn from_json(config: &Value) -> Result<Self, ModelError> {
-        let fault = |field, value: Option<&Value>, fault: &str| ModelError::Config {
-            field,
-            value: value.map_or("nothing".to_owned(), Value::to_string),
-            fault: fault.to_owned(),
-        };
-        let size = |field| {
-            let value = config.get(field);
-            let number = value.and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
-            number.ok_or_else(|| fault(field, value, "expected a whole number in config.json"))
-        };
-        let real = |field| {
-            let value = config.get(field);
-            value.and_then(Value::as_f64).ok_or_else(|| fault(field, value, "expected a number in config.json"))
-        };
-        for (field, expected) in [
-            ("model_type", json!("internlm2")),
-            ("hidden_act", json!("silu")),
-            ("bias", json!(false)),
-            ("tie_word_embeddings", json!(false)),
-            ("rope_scaling", json!(null)),
-        ] {
-            let found = config.get(field).unwrap_or(&Value::Null);
-            if *found != expected && !(found.is_null() && field != "model_type") {
-                return Err(fault(field, Some(found), &format!("only {expected} is supported")));
-            }
-        }
-        let out = Self {
-            vocab_size: size("vocab_size")?,
-            d_model: size("hidden_size")?,
-            n_layers: size("num_hidden_layers")?,
-            n_heads: size("num_attention_heads")?,
-            n_kv_heads: size("num_key_value_heads").or_else(|_| size("num_attention_heads"))?,
-            d_ff: size("intermediate_size")?,
-            max_positions: size("max_position_embeddings")?,
-            rope_theta: real("rope_theta")?,
-            norm_eps: real("rms_norm_eps")?,
-            init_std: real("initializer_range").unwrap_or(0.02),
-            bos: size("bos_token_id")? as u32,
-            eos: size("eos_token_id")? as u32,
-        };
-        out.validate()?;
-        Ok(out)
-    }
 }
 
 #[cfg(test)]
@@ -182,12 +112,15 @@ pub(crate) mod tests {
 
     pub(crate) fn tiny() -> DecoderConfig {
         DecoderConfig {
+            family: Family::InternLm2,
             vocab_size: 40,
             d_model: 16,
             n_layers: 2,
             n_heads: 4,
             n_kv_heads: 2,
+            d_head: 4,
             d_ff: 24,
+            tied_embeddings: false,
             max_positions: 32,
             rope_theta: 10_000.0,
             norm_eps: 1e-5,
@@ -198,19 +131,11 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn json_comes_back() {
-        assert_eq!(DecoderConfig::from_json(&tiny().to_json()).unwrap(), tiny());
-    }
-
-    #[test]
     fn impossible_sizes_are_named() {
         let message = |config: DecoderConfig| config.validate().unwrap_err().to_string();
         assert!(message(DecoderConfig { n_heads: 3, ..tiny() }).contains("does not divide d_model = 16"));
         assert!(message(DecoderConfig { n_kv_heads: 3, ..tiny() }).contains("does not divide n_heads = 4"));
-        assert!(message(DecoderConfig { n_heads: 16, ..tiny() }).contains("heads of 1"));
+        assert!(message(DecoderConfig { n_heads: 16, d_head: 1, ..tiny() }).starts_with("d_head = 1: must be even"));
         assert!(message(DecoderConfig { d_ff: 0, ..tiny() }).starts_with("d_ff = 0"));
-        let mut json = tiny().to_json();
-        json["tie_word_embeddings"] = json!(true);
-        assert!(DecoderConfig::from_json(&json).unwrap_err().to_string().contains("only false is supported"));
     }
 }

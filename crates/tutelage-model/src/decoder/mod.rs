@@ -1,8 +1,11 @@
 //! One decoder; a family is a configuration and a map of names.
 
 mod config;
+mod config_json;
 mod cost;
+mod family;
 mod forward;
+mod fused;
 mod init;
 mod weights;
 
@@ -12,7 +15,10 @@ use tutelage_tensor::kernels::attention::{AttentionShape, RopeTable};
 use tutelage_tensor::{ParamId, Params};
 
 pub use config::DecoderConfig;
+pub use family::Family;
+pub(crate) use family::Stored;
 pub use forward::Input;
+pub(crate) use fused::{fuse, part_rows, split};
 use weights::Weights;
 
 /// A decoder: parameters and how they are applied.
@@ -27,7 +33,7 @@ pub struct Decoder {
 
 impl Decoder {
     fn assemble(config: DecoderConfig, params: Params, weights: Weights) -> Self {
-        let rope = Arc::new(RopeTable::new(config.d_head(), config.rope_theta, config.max_positions));
+        let rope = Arc::new(RopeTable::new(config.d_head, config.rope_theta, config.max_positions));
         Self { config, params, weights, rope, recompute: false }
     }
 
@@ -59,6 +65,6 @@ impl Decoder {
 
     fn attention_shape(&self) -> AttentionShape {
         let c = &self.config;
-        AttentionShape { n_heads: c.n_heads, n_kv_heads: c.n_kv_heads, d_head: c.d_head() }
+        AttentionShape { n_heads: c.n_heads, n_kv_heads: c.n_kv_heads, d_head: c.d_head }
     }
 }

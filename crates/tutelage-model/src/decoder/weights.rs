@@ -1,4 +1,4 @@
-//! Names and shapes of the InternLM2 family.
+//! Names and shapes. The names are InternLM2's, whatever the family; see [`super::Family`] for those of files.
 
 use tutelage_tensor::{ParamId, Params};
 
@@ -47,11 +47,14 @@ impl Weights {
         let mut push = |name: String, shape: Vec<usize>, role| {
             let values = values(&name, &shape, role)?;
             Ok(match (role, &shape[..]) {
+                (Role::Embedding, &[rows, columns]) if c.tied_embeddings => {
+                    params.push_looked_up(name, [rows, columns], &values)
+                }
                 (Role::Embedding, &[rows, columns]) => params.push_table(name, [rows, columns], &values),
                 _ => params.push(name, shape, &values),
             })
         };
-        let qkv = (c.n_heads + 2 * c.n_kv_heads) * c.d_head();
+        let qkv = (c.n_heads + 2 * c.n_kv_heads) * c.d_head;
         let embeddings = push("model.tok_embeddings.weight".into(), vec![c.vocab_size, c.d_model], Role::Embedding)?;
         let mut layers = Vec::new();
         for i in 0..c.n_layers {
@@ -59,7 +62,7 @@ impl Weights {
             layers.push(Layer {
                 attention_norm: push(name("attention_norm"), vec![c.d_model], Role::Norm)?,
                 wqkv: push(name("attention.wqkv"), vec![qkv, c.d_model], Role::Inner)?,
-                wo: push(name("attention.wo"), vec![c.d_model, c.d_model], Role::Residual)?,
+                wo: push(name("attention.wo"), vec![c.d_model, c.n_heads * c.d_head], Role::Residual)?,
                 ffn_norm: push(name("ffn_norm"), vec![c.d_model], Role::Norm)?,
                 w1: push(name("feed_forward.w1"), vec![c.d_ff, c.d_model], Role::Inner)?,
                 w3: push(name("feed_forward.w3"), vec![c.d_ff, c.d_model], Role::Inner)?,
@@ -67,7 +70,10 @@ impl Weights {
             });
         }
         let norm = push("model.norm.weight".into(), vec![c.d_model], Role::Norm)?;
-        let head = push("output.weight".into(), vec![c.vocab_size, c.d_model], Role::Head)?;
+        let head = match c.tied_embeddings {
+            true => embeddings,
+            false => push("output.weight".into(), vec![c.vocab_size, c.d_model], Role::Head)?,
+        };
         Ok(Self { embeddings, layers, norm, head })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tutelage_model::{Decoder, DecoderConfig};
+use tutelage_model::{Decoder, DecoderConfig, Family};
 use tutelage_run::{create_folder, hash_bytes, remove_folder};
 use tutelage_tensor::{Device, Isa, Precision};
 
@@ -15,12 +15,15 @@ fn folder(name: &str) -> PathBuf {
 
 fn saved(name: &str) -> (Decoder, PathBuf) {
     let config = DecoderConfig {
+        family: Family::InternLm2,
         vocab_size: 30,
         d_model: 8,
         n_layers: 1,
         n_heads: 2,
         n_kv_heads: 1,
+        d_head: 4,
         d_ff: 12,
+        tied_embeddings: false,
         max_positions: 16,
         rope_theta: 1e4,
         norm_eps: 1e-5,

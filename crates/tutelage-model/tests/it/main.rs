@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod files;
+mod llama;
 mod pytorch;
+mod support;

@@ -1,10 +1,10 @@
 //! Logits and every gradient of a tiny decoder; `fixtures/decoder/make.py` writes what is compared.
 
-use tutelage_model::{Decoder, DecoderConfig, Input};
-use tutelage_tensor::kernels::linear_loss::LogitObjective;
-use tutelage_tensor::simd::RowMath;
+use tutelage_model::{Decoder, DecoderConfig, Family, Input};
 use tutelage_tensor::{Device, Grads, Isa, Precision, Tape};
 use tutelage_testkit::{Fixture, assert_close};
+
+use crate::support::CrossEntropy;
 
 fn fixture() -> Fixture {
     Fixture::open(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/decoder/decoder.safetensors"))
@@ -12,12 +12,15 @@ fn fixture() -> Fixture {
 
 fn config() -> DecoderConfig {
     DecoderConfig {
+        family: Family::InternLm2,
         vocab_size: 40,
         d_model: 16,
         n_layers: 2,
         n_heads: 4,
         n_kv_heads: 2,
+        d_head: 4,
         d_ff: 24,
+        tied_embeddings: false,
         max_positions: 32,
         rope_theta: 10_000.0,
         norm_eps: 1e-5,
@@ -38,39 +41,14 @@ fn model(fixture: &Fixture, precision: Precision) -> Decoder {
     model
 }
 
-fn ints(fixture: &Fixture, name: &str) -> Vec<i32> {
-    fixture.get(name).1.iter().map(|&x| x as i32).collect()
-}
-
 fn positions() -> Vec<i32> {
     (0..11).chain(0..19).collect()
-}
-
-/// Mean cross-entropy, written here without the objectives' crate.
-struct CrossEntropy(Vec<i32>);
-
-impl LogitObjective for CrossEntropy {
-    fn n_terms(&self) -> usize {
-        1
-    }
-    fn row(&self, math: RowMath, row: usize, z: &mut [f32], _: Option<&mut [f32]>, _: bool, terms: &mut [f64]) {
-        let scale = 1.0 / self.0.iter().filter(|&&l| l >= 0).count() as f32;
-        let Ok(label) = usize::try_from(self.0[row]) else {
-            z.fill(0.0);
-            terms[0] = 0.0;
-            return;
-        };
-        let at = z[label];
-        terms[0] = f64::from((math.softmax(z, 1.0) - at) * scale);
-        math.scale(z, scale);
-        z[label] -= scale;
-    }
 }
 
 #[test]
 fn logits_agree() {
     let fixture = fixture();
-    let (model, ids, positions) = (model(&fixture, Precision::F32), ints(&fixture, "ids"), positions());
+    let (model, ids, positions) = (model(&fixture, Precision::F32), fixture.ints("ids"), positions());
     let mut tape = Tape::inference(model.params());
     let input = Input { ids: &ids, positions: &positions, documents: &[0..11, 11..30] };
     let hidden = model.hidden(&mut tape, input).value().clone();
@@ -81,7 +59,7 @@ fn logits_agree() {
 #[test]
 fn logits_over_a_cache_agree() {
     let fixture = fixture();
-    let (model, ids) = (model(&fixture, Precision::F32), ints(&fixture, "ids"));
+    let (model, ids) = (model(&fixture, Precision::F32), fixture.ints("ids"));
     let expected = fixture.get("logits").1;
     let mut cache = model.new_cache(32);
     for part in [11..20, 20..21, 21..30] {
@@ -94,7 +72,7 @@ fn logits_over_a_cache_agree() {
 #[test]
 fn gradients_agree() {
     let fixture = fixture();
-    let (ids, positions) = (ints(&fixture, "ids"), positions());
+    let (ids, positions) = (fixture.ints("ids"), positions());
     // Recomputed blocks give the same gradients as kept ones.
     for (precision, recompute) in [(Precision::F32, false), (Precision::F32, true), (Precision::Bf16, false)] {
         let mut model = model(&fixture, precision);
@@ -103,7 +81,7 @@ fn gradients_agree() {
         let mut tape = Tape::training(model.params());
         let input = Input { ids: &ids, positions: &positions, documents: &[0..11, 11..30] };
         let hidden = model.hidden(&mut tape, input);
-        let objective = CrossEntropy(ints(&fixture, "labels"));
+        let objective = CrossEntropy(fixture.ints("labels"));
         let (loss, _) = tape.linear_loss_backward(&hidden, model.head(), None, &objective, &mut grads);
         let f32_mode = precision == Precision::F32;
         let tolerance = if f32_mode { (1e-5, 1e-5) } else { (0.05, 0.02) };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tutelage_model::DecoderConfig;
+use tutelage_model::{DecoderConfig, Family};
 use tutelage_tensor::Precision;
 use tutelage_token::MIN_VOCAB;
 use tutelage_train::TrainConfig;
@@ -143,12 +143,16 @@ fn train_plans(spec: &RecipeSpec, run: &RunSpec, stages: &[Stage]) -> Result<Vec
 fn decoder_config(spec: &RecipeSpec, run: &RunSpec) -> Result<DecoderConfig, RecipeError> {
     let model = lookup(&spec.models, "models", &run.model, &run.name)?;
     let config = DecoderConfig {
+        family: Family::InternLm2,
         vocab_size: spec.tokenizer.vocab_size,
         d_model: model.d_model,
         n_layers: model.n_layers,
         n_heads: model.n_heads,
         n_kv_heads: model.n_kv_heads.unwrap_or(model.n_heads),
+        // Zero heads are refused below.
+        d_head: model.d_model / model.n_heads.max(1),
         d_ff: model.d_ff,
+        tied_embeddings: false,
         max_positions: model.max_positions.unwrap_or(spec.data.seq_len),
         rope_theta: model.rope_theta,
         norm_eps: model.norm_eps,

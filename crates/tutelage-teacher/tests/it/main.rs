@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tutelage_data::{Batch, PackedSet, Shard, ShardWriter, Tail};
 use tutelage_loss::{Targets, Teacher, TeacherInput};
-use tutelage_model::{Decoder, DecoderConfig};
+use tutelage_model::{Decoder, DecoderConfig, Family};
 use tutelage_run::{StopFlag, create_folder, hash_bytes, remove_folder};
 use tutelage_teacher::cache::{self, CacheHeader, CacheReader, Kept, Outcome};
 use tutelage_teacher::{CachedTeacher, LiveTeacher};
@@ -25,12 +25,15 @@ const VOCAB: usize = 50;
 
 fn teacher() -> Decoder {
     let config = DecoderConfig {
+        family: Family::InternLm2,
         vocab_size: VOCAB,
         d_model: 16,
         n_layers: 1,
         n_heads: 2,
         n_kv_heads: 1,
+        d_head: 8,
         d_ff: 24,
+        tied_embeddings: false,
         max_positions: 8,
         rope_theta: 1e4,
         norm_eps: 1e-5,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tutelage_data::{PackedSet, Shard, ShardWriter, Tail};
 use tutelage_loss::{Divergence, Schedule, Targets, Teacher, TeacherError, TeacherInput};
-use tutelage_model::{Decoder, DecoderConfig};
+use tutelage_model::{Decoder, DecoderConfig, Family};
 use tutelage_run::records::MetricsRecord;
 use tutelage_run::{
     Event, Hash, Observer, Silent, StopFlag, create_folder, hash_bytes, hash_file, read_lines, remove_folder,
@@ -45,12 +45,15 @@ fn set(folder: &Path) -> PackedSet {
 
 fn model(n_threads: usize, d_ff: usize) -> Decoder {
     let config = DecoderConfig {
+        family: Family::InternLm2,
         vocab_size: 30,
         d_model: 16,
         n_layers: 2,
         n_heads: 2,
         n_kv_heads: 1,
+        d_head: 8,
         d_ff,
+        tied_embeddings: false,
         max_positions: 12,
         rope_theta: 1e4,
         norm_eps: 1e-5,

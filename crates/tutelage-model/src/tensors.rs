@@ -1,0 +1,186 @@
+//! Safetensors files: one, or several with an index.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use tutelage_run::{FileError, Hash, MappedFile, hash_bytes, read_json, write_atomic};
+
+use crate::ModelError;
+
+/// An array with a name: `(name, shape, values)`.
+pub type Named<'a> = (String, Vec<usize>, &'a [f32]);
+
+/// Writes f32 arrays as a safetensors file; returns its hash.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_tensors(path: &Path, arrays: &[Named<'_>]) -> Result<Hash, ModelError> {
+    let bytes: Vec<Vec<u8>> = arrays.iter().map(|a| a.2.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
+    let wrong = |error: safetensors::SafeTensorError| FileError::content(path, format!("cannot be written: {error}"));
+    let mut views = Vec::new();
+    for ((name, shape, _), bytes) in arrays.iter().zip(&bytes) {
+        views.push((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(wrong)?));
+    }
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let file = safetensors::serialize(views, Some(metadata)).map_err(wrong)?;
+    write_atomic(path, &file)?;
+    Ok(hash_bytes(&file))
+}
+
+/// Reads a safetensors file and hands each wanted array, widened to f32, to `take`; if `expected` is given,
+/// the file's hash must be that.
+///
+/// # Errors
+/// When the file is missing, damaged, or an array is absent or of another shape.
+pub fn read_tensors<T>(
+    path: &Path,
+    expected: Option<&Hash>,
+    take: impl FnOnce(&mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, ModelError>) -> Result<T, ModelError>,
+) -> Result<T, ModelError> {
+    let file = MappedFile::open(path)?;
+    let fault = |fault: String| ModelError::Weights { path: path.to_path_buf(), fault };
+    if expected.is_some_and(|hash| *hash != hash_bytes(file.bytes())) {
+        return Err(fault("is truncated or damaged: its hash is not the one written beside it".to_owned()));
+    }
+    let tensors = SafeTensors::deserialize(file.bytes()).map_err(|e| fault(format!("is truncated or damaged: {e}")))?;
+    take(&mut |name, shape| {
+        let view = tensors.tensor(name).map_err(|_| {
+            fault(format!("has no array '{name}'; it holds {} others, of another kind of model", tensors.len()))
+        })?;
+        checked(&view, name, shape).map_err(fault)
+    })
+}
+
+/// The values, if they have this shape and a type that is read; else the fault.
+fn checked(view: &TensorView<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
+    if view.shape() != shape {
+        return Err(format!("'{name}' has shape {:?} where {shape:?} is expected", view.shape()));
+    }
+    widen(view).ok_or_else(|| format!("'{name}' has type {:?}; F32, BF16 and F16 are read", view.dtype()))
+}
+
+fn widen(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    let pairs = || view.data().as_chunks::<2>().0.iter();
+    Some(match view.dtype() {
+        Dtype::F32 => view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::BF16 => pairs().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::F16 => pairs().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+        _ => return None,
+    })
+}
+
+/// `model.safetensors.index.json`.
+#[derive(Deserialize)]
+struct Index {
+    /// The file of each array.
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The weights of a model's folder, mapped into memory.
+pub(crate) struct WeightFiles {
+    files: Vec<MappedFile>,
+    paths: Vec<PathBuf>,
+}
+
+impl WeightFiles {
+    /// Maps `model.safetensors`, or the files that `model.safetensors.index.json` names; if `expected` is given, a single
+    /// file's hash must be that.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged, or outside the folder.
+    pub(crate) fn open(folder: &Path, expected: Option<&Hash>) -> Result<Self, ModelError> {
+        let (single, index) = (folder.join("model.safetensors"), folder.join("model.safetensors.index.json"));
+        if single.exists() || !index.exists() {
+            let file = MappedFile::open(&single)?;
+            if expected.is_some_and(|hash| *hash != hash_bytes(file.bytes())) {
+                let fault = "is truncated or damaged: its hash is not the one written beside it".to_owned();
+                return Err(ModelError::Weights { path: single, fault });
+            }
+            return Ok(Self { files: vec![file], paths: vec![single] });
+        }
+        let names: BTreeSet<String> = read_json::<Index>(&index)?.weight_map.into_values().collect();
+        let (mut files, mut paths) = (Vec::new(), Vec::new());
+        for name in names {
+            let is_plain = Path::new(&name).file_name().is_some_and(|file| file == name.as_str());
+            if !is_plain || name.contains('\\') {
+                let fault = format!("names a file outside the folder: '{name}'");
+                return Err(ModelError::Weights { path: index, fault });
+            }
+            let path = folder.join(&name);
+            files.push(MappedFile::open(&path)?);
+            paths.push(path);
+        }
+        Ok(Self { files, paths })
+    }
+
+    /// The arrays of all files, by name.
+    ///
+    /// # Errors
+    /// When a file is damaged, or two hold an array of one name.
+    pub(crate) fn arrays(&self) -> Result<Arrays<'_>, ModelError> {
+        let mut arrays = BTreeMap::new();
+        for (file, path) in self.files.iter().zip(&self.paths) {
+            let fault = |fault: String| ModelError::Weights { path: path.clone(), fault };
+            let tensors =
+                SafeTensors::deserialize(file.bytes()).map_err(|e| fault(format!("is truncated or damaged: {e}")))?;
+            for (name, view) in tensors.tensors() {
+                if arrays.insert(name.clone(), (view, path.as_path())).is_some() {
+                    return Err(fault(format!("'{name}' is in another file too")));
+                }
+            }
+        }
+        Ok(Arrays { arrays: RefCell::new(arrays), first: &self.paths[0] })
+    }
+}
+
+/// Arrays that were not taken yet.
+pub(crate) struct Arrays<'a> {
+    arrays: RefCell<BTreeMap<String, (TensorView<'a>, &'a Path)>>,
+    first: &'a Path,
+}
+
+impl Arrays<'_> {
+    /// Takes an array of this shape, widened to f32.
+    ///
+    /// # Errors
+    /// When it is missing, of another shape or type, or holds what is no number.
+    pub(crate) fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let Some((view, path)) = self.arrays.borrow_mut().remove(name) else {
+            let n = self.arrays.borrow().len();
+            let fault = format!("has no array '{name}'; it holds {n} others, perhaps of another kind of model");
+            return Err(ModelError::Weights { path: self.first.to_path_buf(), fault });
+        };
+        let fault = |fault: String| ModelError::Weights { path: path.to_path_buf(), fault };
+        let values = checked(&view, name, shape).map_err(fault)?;
+        match values.iter().position(|x| !x.is_finite()) {
+            None => Ok(values),
+            Some(at) => Err(fault(format!("'{name}' holds {} at element {at}", values[at]))),
+        }
+    }
+
+    /// Passes over an array that repeats another.
+    pub(crate) fn forget(&self, name: &str) {
+        self.arrays.borrow_mut().remove(name);
+    }
+
+    /// Refuses arrays that nobody took, except tables that follow from the configuration.
+    ///
+    /// # Errors
+    /// Names the first of them.
+    pub(crate) fn finish(self) -> Result<(), ModelError> {
+        let arrays = self.arrays.into_inner();
+        let mut left = arrays.iter().filter(|(name, _)| !name.ends_with("rotary_emb.inv_freq"));
+        let Some((name, (view, path))) = left.next() else { return Ok(()) };
+        let fault = format!(
+            "holds '{name}' of shape {:?} and {} more arrays that this kind of model has no place for",
+            view.shape(),
+            left.count()
+        );
+        Err(ModelError::Weights { path: path.to_path_buf(), fault })
+    }
+}
