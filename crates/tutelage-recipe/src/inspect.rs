@@ -126,11 +126,19 @@ fn model_facts(path: &Path) -> Result<String, RecipeError> {
     let checked = if path.join("tutelage.json").exists() { "hash agrees" } else { "no hash beside it" };
     let c = model.config();
     Ok(format!(
-        "InternLM2, {} weights: {} layers, d_model {}, vocabulary of {}; {checked}",
+        "{}, {} weights: {} layers, d_model {}, {} heads of {} ({} of keys and values), d_ff {}, vocabulary of {}{}, \
+         {} positions; {checked}",
+        c.family.title(),
         c.n_weights(),
         c.n_layers,
         c.d_model,
-        c.vocab_size
+        c.n_heads,
+        c.d_head,
+        c.n_kv_heads,
+        c.d_ff,
+        c.vocab_size,
+        if c.tied_embeddings { " (tied)" } else { "" },
+        c.max_positions
     ))
 }
 

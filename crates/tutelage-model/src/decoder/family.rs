@@ -15,6 +15,14 @@ impl Family {
     /// All of them.
     pub const ALL: [Family; 2] = [Family::InternLm2, Family::Llama];
 
+    /// As its publishers spell it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Family::InternLm2 => "InternLM2",
+            Family::Llama => "Llama",
+        }
+    }
+
     /// `model_type` in `config.json`.
     pub fn model_type(self) -> &'static str {
         match self {
