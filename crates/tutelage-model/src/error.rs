@@ -28,6 +28,18 @@ pub enum ModelError {
         /// Its value.
         value: String,
     },
+    /// Metadata of a GGUF file that is missing or not supported.
+    #[error("{}: {key} = {value}: {fault}", path.display())]
+    UnsupportedMetadata {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// Why not.
+        fault: String,
+    },
     /// Weights that do not fit the configuration.
     #[error("{}: {fault}", path.display())]
     Weights {
@@ -43,7 +55,10 @@ impl ModelError {
     pub fn is_request(&self) -> bool {
         match self {
             ModelError::File(error) => error.is_request(),
-            ModelError::Config { .. } | ModelError::UnknownConfig { .. } | ModelError::Weights { .. } => true,
+            ModelError::Config { .. }
+            | ModelError::UnknownConfig { .. }
+            | ModelError::UnsupportedMetadata { .. }
+            | ModelError::Weights { .. } => true,
         }
     }
 }

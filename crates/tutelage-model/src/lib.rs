@@ -7,14 +7,18 @@
 //! - [`Decoder::random`] documents the initialisation; [`Decoder::save`] and [`Decoder::load`] are the
 //!   Hugging Face folder.
 //!
+//! - [`GgufFile`]: llama.cpp's files, quantised or not; [`Decoder::from_gguf`].
+//!
 //! A forward pass sees ids, positions and a cache: never a file, a tokenizer or a loss.
 
 mod decoder;
 mod error;
 mod files;
+mod gguf;
 mod tensors;
 
 pub use decoder::{Decoder, DecoderConfig, Family, Input};
 pub use error::ModelError;
 pub use files::ModelManifest;
+pub use gguf::{GgufFile, Value};
 pub use tensors::{Named, read_tensors, write_tensors};

@@ -5,7 +5,9 @@
 //! - [`Fixture`] reads a small `.safetensors` file that a script beside it made.
 
 mod close;
+mod external;
 mod fixture;
 
 pub use close::{assert_close, finite_difference, wave};
+pub use external::smollm2;
 pub use fixture::Fixture;
