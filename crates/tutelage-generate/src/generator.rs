@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tutelage_model::Decoder;
-use tutelage_run::{RandomStream, StopFlag, read_bytes};
+use tutelage_run::{RandomStream, StopFlag, read_bytes, read_json};
 use tutelage_tensor::{Device, Precision};
 use tutelage_token::{Decoder as TextDecoder, TokenError, Tokenizer};
 
@@ -14,6 +14,20 @@ use crate::{GenerateError, Sampling};
 pub struct Generator {
     model: Decoder,
     tokenizer: Tokenizer,
+}
+
+/// Reads `tokenizer.json` of a model's folder, with `tokenizer_config.json` where that is there.
+///
+/// # Errors
+/// When a file is missing or damaged.
+pub fn read_tokenizer(folder: &Path) -> Result<Tokenizer, GenerateError> {
+    let (path, config) = (folder.join("tokenizer.json"), folder.join("tokenizer_config.json"));
+    let config = config.exists().then(|| read_json(&config)).transpose()?;
+    let tokenizer = Tokenizer::from_files(&read_bytes(&path)?, config.as_ref());
+    Ok(tokenizer.map_err(|error| match error {
+        TokenError::Format(found) => TokenError::Format(format!("{}: {found}", path.display())),
+        other => other,
+    })?)
 }
 
 /// Why a text ended.
@@ -50,11 +64,7 @@ impl Generator {
     /// When a file is missing or damaged.
     pub fn open(folder: &Path, device: &Device, precision: Precision) -> Result<Self, GenerateError> {
         let model = Decoder::load_frozen(folder, device, precision)?;
-        let path = folder.join("tokenizer.json");
-        let tokenizer = Tokenizer::from_json(&read_bytes(&path)?).map_err(|error| match error {
-            TokenError::Format(found) => TokenError::Format(format!("{}: {found}", path.display())),
-            other => other,
-        })?;
+        let tokenizer = read_tokenizer(folder)?;
         Self::new(model, tokenizer)
     }
 
@@ -70,8 +80,11 @@ impl Generator {
         show: &mut dyn FnMut(&str),
     ) -> Result<StopReason, GenerateError> {
         sampling.validate()?;
-        let mut ids = vec![self.tokenizer.bos()];
-        ids.extend(self.tokenizer.encode(prompt)?);
+        let mut ids = self.tokenizer.encode(prompt)?;
+        // A model continues something.
+        if self.tokenizer.adds_bos() || ids.is_empty() {
+            ids.insert(0, self.tokenizer.bos());
+        }
         let positions = self.model.config().max_positions;
         if ids.len() >= positions {
             let found = format!("the prompt has {} tokens where the model has {positions} positions", ids.len());

@@ -10,5 +10,5 @@ mod generator;
 mod sampling;
 
 pub use error::GenerateError;
-pub use generator::{Generator, StopReason};
+pub use generator::{Generator, StopReason, read_tokenizer};
 pub use sampling::Sampling;

@@ -1,4 +1,4 @@
-//! Continuing a prompt with a model's folder.
+//! Continuing a prompt with a model's folder or GGUF file.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,12 @@ use tutelage_generate::{Generator, Sampling, StopReason};
 use tutelage_run::StopFlag;
 use tutelage_tensor::Precision;
 
-use crate::{EngineChoice, RecipeError};
+use crate::{EngineChoice, RecipeError, gguf};
 
 /// What to continue, and how.
 #[derive(Debug, Clone)]
 pub struct GenerateRequest {
-    /// The model's folder.
+    /// The model's folder, or a GGUF file.
     pub model: PathBuf,
     /// The text to continue.
     pub prompt: String,
@@ -46,7 +46,10 @@ pub fn continue_text(
         seed: request.seed,
     };
     sampling.validate()?;
-    let generator = Generator::open(&request.model, &request.engine.device()?, Precision::Bf16)?;
+    let generator = match gguf::is_gguf(&request.model) {
+        true => gguf::generator(&request.model, &request.engine)?,
+        false => Generator::open(&request.model, &request.engine.device()?, Precision::Bf16)?,
+    };
     Ok(match generator.continue_text(&request.prompt, &sampling, stop, show)? {
         StopReason::EndOfDocument => "end_of_document",
         StopReason::MaxTokens => "max_tokens",

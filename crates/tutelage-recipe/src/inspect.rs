@@ -1,14 +1,15 @@
 //! What a file or folder is, and whether it is whole.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tutelage_data::Shard;
-use tutelage_model::Decoder;
+use tutelage_generate::read_tokenizer;
+use tutelage_model::{Decoder, GgufFile, Value};
 use tutelage_run::records::{Manifest, MetricsRecord, StageRecord, Summary, ThroughputRecord};
-use tutelage_run::{FileError, read_bytes, read_json, read_lines};
+use tutelage_run::{FileError, read_json, read_lines};
 use tutelage_teacher::cache::CacheReader;
 use tutelage_tensor::{Device, Isa, Precision};
-use tutelage_token::Tokenizer;
 use tutelage_train::checkpoint;
 
 use crate::RecipeError;
@@ -95,6 +96,7 @@ fn file(path: &Path) -> Option<Finding> {
             let last = |lines: Vec<ThroughputRecord>| format!("{} lines", lines.len());
             ("throughput", read_lines(path).map(last).map_err(RecipeError::from))
         }
+        (_, "gguf") => ("GGUF file", gguf_facts(path)),
         (_, "toml") => ("recipe", load(path, &[]).map(|r| format!("'{}', {} runs", r.spec.name, r.spec.runs.len()))),
         (_, "bin" | "idx") => ("token shard", shard_facts(&path.with_extension(""))),
         (_, "json") if path.with_extension("idx").exists() => ("token shard", shard_facts(&path.with_extension(""))),
@@ -118,7 +120,8 @@ fn shard_facts(stem: &Path) -> Result<String, RecipeError> {
 }
 
 fn tokenizer_facts(path: &Path) -> Result<String, RecipeError> {
-    Ok(format!("{} entries", Tokenizer::from_json(&read_bytes(path)?)?.vocab_size()))
+    let tokenizer = read_tokenizer(path.parent().unwrap_or(Path::new("")))?;
+    Ok(format!("{} entries", tokenizer.vocab_size()))
 }
 
 fn model_facts(path: &Path) -> Result<String, RecipeError> {
@@ -140,6 +143,21 @@ fn model_facts(path: &Path) -> Result<String, RecipeError> {
         if c.tied_embeddings { " (tied)" } else { "" },
         c.max_positions
     ))
+}
+
+fn gguf_facts(path: &Path) -> Result<String, RecipeError> {
+    let file = GgufFile::open(path)?;
+    let architecture = match file.value("general.architecture") {
+        Some(Value::Text(name)) => name.as_str(),
+        _ => "no architecture",
+    };
+    let (mut n_weights, mut kinds) = (0u64, BTreeMap::new());
+    for (_, shape, kind) in file.tensors() {
+        n_weights += shape.iter().product::<usize>() as u64;
+        *kinds.entry(kind).or_insert(0) += 1;
+    }
+    let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    Ok(format!("{architecture}, {n_weights} weights, tensors: {}", kinds.join(", ")))
 }
 
 fn checkpoint_facts(path: &Path) -> Result<String, RecipeError> {

@@ -6,11 +6,12 @@
 //! - [`run`]: the stages. Each leaves a `stage.json` with the hash of what it was made from, so a second run
 //!   keeps what is done, goes on where it stopped, and refuses to mix settings.
 //! - [`inspect`]: what any file or folder of ours is, and whether it is whole. [`continue_text`]: a model's
-//!   folder continues a prompt.
+//!   folder or GGUF file continues a prompt. [`convert`]: a GGUF file becomes a folder.
 
 mod engine;
 mod error;
 mod generate;
+mod gguf;
 mod inspect;
 mod load;
 pub mod plan;
@@ -20,5 +21,6 @@ pub mod spec;
 pub use engine::EngineChoice;
 pub use error::RecipeError;
 pub use generate::{GenerateRequest, continue_text};
+pub use gguf::{ConvertRequest, Converted, convert};
 pub use inspect::{Finding, inspect};
 pub use load::{Recipe, load};

@@ -8,7 +8,7 @@ pub enum TokenError {
     Format(String),
     /// A tokenizer without a token that documents need.
     #[error("the tokenizer has no token '{0}', which marks the borders of documents")]
-    MissingSpecial(&'static str),
+    MissingSpecial(String),
     /// More entries were asked for than the text supports, or fewer than bytes need.
     #[error("a vocabulary of {asked} entries was asked for, {found}")]
     VocabSize {

@@ -12,7 +12,9 @@
 mod decoder;
 mod error;
 mod tokenizer;
+mod vocabulary;
 
 pub use decoder::Decoder;
 pub use error::TokenError;
 pub use tokenizer::{BOS, EOS, MIN_VOCAB, Tokenizer, UNK};
+pub use vocabulary::Vocabulary;

@@ -22,6 +22,7 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     bos: u32,
     eos: u32,
+    adds_bos: bool,
 }
 
 impl Tokenizer {
@@ -62,17 +63,33 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// Reads a `tokenizer.json`.
+    /// Reads a `tokenizer.json` whose documents begin with [`BOS`] and end with [`EOS`].
     ///
     /// # Errors
-    /// When it is none, or lacks `<s>` or `</s>`.
+    /// When it is none, or lacks one of them.
     pub fn from_json(json: &[u8]) -> Result<Self, TokenError> {
+        Self::from_files(json, None)
+    }
+
+    /// Reads a `tokenizer.json`, with the `tokenizer_config.json` that names its special tokens.
+    ///
+    /// # Errors
+    /// When it is none, or lacks a token that it names.
+    pub fn from_files(json: &[u8], config: Option<&serde_json::Value>) -> Result<Self, TokenError> {
         let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|e| TokenError::Format(e.to_string()))?;
         // A document that holds the characters "</s>" must not end there.
         inner.set_encode_special_tokens(true);
-        let id = |token| inner.token_to_id(token).ok_or(TokenError::MissingSpecial(token));
-        let (bos, eos) = (id(BOS)?, id(EOS)?);
-        Ok(Self { inner, bos, eos })
+        let field = |name: &str| config.and_then(|config| config.get(name)).filter(|value| !value.is_null());
+        let id = |name: &str, default: &'static str| {
+            // A token, or an object that describes one.
+            let token = field(name).map(|value| value.get("content").unwrap_or(value));
+            let token = token.map_or(Some(default), serde_json::Value::as_str);
+            let token = token.ok_or_else(|| TokenError::Format(format!("{name} of its configuration is no token")))?;
+            inner.token_to_id(token).ok_or_else(|| TokenError::MissingSpecial(token.to_owned()))
+        };
+        let (bos, eos) = (id("bos_token", BOS)?, id("eos_token", EOS)?);
+        let adds_bos = field("add_bos_token").and_then(serde_json::Value::as_bool).unwrap_or(true);
+        Ok(Self { inner, bos, eos, adds_bos })
     }
 
     /// The `tokenizer.json`.
@@ -85,13 +102,20 @@ impl Tokenizer {
 
     /// The `tokenizer_config.json` that goes with it.
     pub fn config_json(&self) -> serde_json::Value {
-        serde_json::json!({
+        let token = |id| self.inner.id_to_token(id);
+        let mut config = serde_json::json!({
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": BOS,
-            "eos_token": EOS,
-            "unk_token": UNK,
+            "bos_token": token(self.bos),
+            "eos_token": token(self.eos),
             "clean_up_tokenization_spaces": false,
-        })
+        });
+        if self.inner.token_to_id(UNK).is_some() {
+            config["unk_token"] = UNK.into();
+        }
+        if !self.adds_bos {
+            config["add_bos_token"] = false.into();
+        }
+        config
     }
 
     /// Number of entries, special tokens included.
@@ -99,14 +123,19 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
-    /// Id of [`BOS`].
+    /// Id that begins a document.
     pub fn bos(&self) -> u32 {
         self.bos
     }
 
-    /// Id of [`EOS`].
+    /// Id that ends a document.
     pub fn eos(&self) -> u32 {
         self.eos
+    }
+
+    /// Whether a text that is continued has [`Self::bos`] before it.
+    pub fn adds_bos(&self) -> bool {
+        self.adds_bos
     }
 
     /// Ids of a text, without document borders.

@@ -74,11 +74,24 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Bench,
     },
-    /// Continue a text with a model's folder
-    #[command(after_help = "Example:\n  tutelage generate runs/quickstart/models/teacher/model \
-        --prompt \"And it came to pass\" --max-tokens 80")]
+    /// Turn a GGUF file into a Hugging Face folder: weights in f32, configuration, tokenizer, chat template
+    #[command(after_help = "Example:\n  tutelage convert SmolLM2-135M-Instruct.Q4_1.gguf --out models/smollm2")]
+    Convert {
+        /// The GGUF file
+        input: PathBuf,
+        /// The folder to write
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Continue a text with a model's folder or GGUF file
+    #[command(after_help = "Examples:\n  tutelage generate runs/quickstart/models/teacher/model \
+        --prompt \"And it came to pass\" --max-tokens 80\n  \
+        tutelage generate SmolLM2-135M-Instruct.Q4_1.gguf --prompt \"The sea is\" --temperature 0")]
     Generate {
-        /// The model's folder
+        /// The model's folder, or a GGUF file
         model: PathBuf,
         /// The text to continue
         #[arg(long)]

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use serde_json::json;
 use tutelage_recipe::plan::{PlanRow, plan};
 use tutelage_recipe::run::{RunOutcome, run};
-use tutelage_recipe::{EngineChoice, GenerateRequest, continue_text, inspect, load};
+use tutelage_recipe::{
+    ConvertRequest, Converted, EngineChoice, GenerateRequest, continue_text, convert, inspect, load,
+};
 use tutelage_report::{RunData, table, verdict, write_html};
 use tutelage_run::StopFlag;
 
@@ -32,6 +34,7 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
         Command::Report { runs, json } => report(&runs, json),
         Command::Inspect { path, json } => print_findings(&path, json),
         Command::Bench { what } => bench(what, &engine).map(|()| ExitCode::SUCCESS),
+        Command::Convert { input, out, json } => convert_model(ConvertRequest { input, out, engine }, json),
         Command::Generate { model, prompt, max_tokens, temperature, top_k, top_p, seed, json } => {
             let request = GenerateRequest { model, prompt, max_tokens, temperature, top_k, top_p, seed, engine };
             generate(&request, json)
@@ -187,6 +190,19 @@ fn print_findings(path: &Path, json: bool) -> Result<ExitCode, Failure> {
     if damaged > 0 {
         let message = format!("{damaged} of {} things here are not whole", findings.len());
         return Err(Failure { message, is_request: true });
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn convert_model(request: ConvertRequest, json: bool) -> Result<ExitCode, Failure> {
+    let done = convert(&request)?;
+    let out = request.out.display();
+    if json {
+        let Converted { family, n_weights, vocab_size } = done;
+        let facts = json!({ "out": out.to_string(), "family": family, "weights": n_weights, "vocab_size": vocab_size });
+        print_json(&facts)?;
+    } else {
+        println!("{out}: {}, {} weights, {} entries", done.family, done.n_weights, done.vocab_size);
     }
     Ok(ExitCode::SUCCESS)
 }

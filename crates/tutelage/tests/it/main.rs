@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod gguf;
 mod interrupted;
 mod support;
 mod whole;

@@ -1,0 +1,43 @@
+//! A real model's GGUF file, as it is and turned into a folder. Runs where `scripts/smollm2.sh` was run.
+
+use tutelage_testkit::smollm2;
+
+use crate::support::Bench;
+
+/// What transformers continues "The sea is" with under greedy decoding, on the same weights in f32.
+const REPLY: &str =
+    " a place of endless wonder and mystery. It's a place where the unknown becomes a part of the familiar.";
+
+#[test]
+fn a_real_model_is_used_as_it_is_and_converted() {
+    let Some(path) = smollm2() else { return };
+    let (bench, path) = (Bench::new("gguf"), path.to_str().unwrap());
+    let ask = ["--prompt", "The sea is", "--temperature", "0", "--max-tokens", "22", "--json"];
+    let says = |model: &str| {
+        let out = bench.succeed(&[&["generate", model], &ask[..]].concat());
+        serde_json::from_str::<serde_json::Value>(&out).unwrap()["text"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(says(path), REPLY);
+    assert!(bench.succeed(&["inspect", path]).contains("llama, 134515008 weights, tensors: 61 F32, 210 Q4_1, 1 Q8_0"));
+    assert!(bench.succeed(&["convert", path, "--out", "smol"]).contains("Llama, 134515008 weights, 49152 entries"));
+    assert_eq!(says("smol"), REPLY);
+    assert!(bench.succeed(&["inspect", "smol"]).contains("vocabulary of 49152 (tied)"));
+    assert!(bench.succeed(&["inspect", "smol/tokenizer.json"]).contains("49152 entries"));
+    assert!(bench.refuse(&["convert", path, "--out", "smol"]).contains("holds a model already"));
+    let half = std::fs::read(path).unwrap();
+    std::fs::write(bench.path("half.gguf"), &half[..half.len() / 2]).unwrap();
+    for args in [&["convert", "half.gguf", "--out", "other"][..], &["generate", "half.gguf", "--prompt", "a"]] {
+        assert!(bench.refuse(args).contains("beyond the end of the file"));
+    }
+    assert!(!bench.path("other").exists(), "a refused file leaves nothing");
+}
+
+#[test]
+fn what_is_no_model_is_refused() {
+    let bench = Bench::new("no-gguf");
+    assert!(bench.refuse(&["convert", "text.jsonl", "--out", "a"]).contains("only GGUF files"));
+    assert!(bench.refuse(&["convert", "missing.gguf", "--out", "a"]).contains("missing.gguf"));
+    std::fs::copy(bench.path("text.jsonl"), bench.path("text.gguf")).unwrap();
+    assert!(bench.refuse(&["convert", "text.gguf", "--out", "a"]).contains("does not begin with 'GGUF'"));
+    assert!(bench.refuse(&["generate", "text.gguf", "--prompt", "a"]).contains("does not begin with 'GGUF'"));
+}
