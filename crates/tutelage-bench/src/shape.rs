@@ -1,7 +1,7 @@
 //! Sizes of a step, by name.
 
 use serde::Serialize;
-use tutelage_model::{DecoderConfig, Family};
+use tutelage_model::{DecoderConfig, Family, RopeScaling};
 
 use crate::BenchError;
 
@@ -83,6 +83,7 @@ impl Shape {
             tied_embeddings: false,
             max_positions: self.seq_len,
             rope_theta: 10_000.0,
+            rope_scaling: RopeScaling::None,
             norm_eps: 1e-5,
             init_std: 0.02,
             bos: 0,

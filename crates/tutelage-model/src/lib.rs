@@ -17,7 +17,7 @@ mod files;
 mod gguf;
 mod tensors;
 
-pub use decoder::{Decoder, DecoderConfig, Family, Input};
+pub use decoder::{Decoder, DecoderConfig, Family, Input, RopeScaling};
 pub use error::ModelError;
 pub use files::ModelManifest;
 pub use gguf::{GgufFile, Value};

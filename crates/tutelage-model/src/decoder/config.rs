@@ -1,6 +1,6 @@
 //! Sizes of a decoder.
 
-use super::Family;
+use super::{Family, RopeScaling};
 use crate::ModelError;
 
 /// Sizes of a decoder.
@@ -28,6 +28,8 @@ pub struct DecoderConfig {
     pub max_positions: usize,
     /// Base of the rotary angles.
     pub rope_theta: f64,
+    /// How the angles differ from the plain ones.
+    pub rope_scaling: RopeScaling,
     /// Added to the mean square in RMSNorm.
     pub norm_eps: f64,
     /// Deviation of the initial weights.
@@ -123,6 +125,7 @@ pub(crate) mod tests {
             tied_embeddings: false,
             max_positions: 32,
             rope_theta: 10_000.0,
+            rope_scaling: RopeScaling::None,
             norm_eps: 1e-5,
             init_std: 0.02,
             bos: 1,

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DecoderConfig, Family};
+use super::{DecoderConfig, Family, RopeScaling};
 use crate::ModelError;
 
 /// Fields that change nothing that is computed here, or are read beside.
-const HARMLESS: [&str; 22] = [
+const HARMLESS: [&str; 23] = [
     "_name_or_path",
     "architectures",
     "attn_implementation",
@@ -26,6 +26,7 @@ const HARMLESS: [&str; 22] = [
     "pretraining_tp",
     "rms_norm_eps",
     "rope_parameters",
+    "rope_scaling",
     "torch_dtype",
     "transformers_version",
     "use_cache",
@@ -38,9 +39,14 @@ const SIZES: [&str; 6] =
 
 /// Fields that are supported at one value alone, which is also the one they have where they are missing or null.
 fn fixed(family: Family) -> Vec<(&'static str, Value)> {
-    let mut fields = vec![("hidden_act", json!("silu")), ("rope_scaling", json!(null))];
+    let mut fields = vec![("hidden_act", json!("silu"))];
     match family {
-        Family::InternLm2 => fields.extend([("bias", json!(false)), ("tie_word_embeddings", json!(false))]),
+        Family::InternLm2 => fields.extend([
+            ("bias", json!(false)),
+            ("rope_parameters", json!(null)),
+            ("rope_scaling", json!(null)),
+            ("tie_word_embeddings", json!(false)),
+        ]),
         Family::Llama => fields.extend([
             ("attention_bias", json!(false)),
             ("attention_dropout", json!(0.0)),
@@ -87,20 +93,20 @@ impl Fields<'_> {
         id.ok_or_else(|| fault(field, value, "expected a token id in config.json"))
     }
 
-    /// Base of the rotary angles: a field of its own, or in `rope_parameters` since transformers 5.
-    fn rope_theta(&self) -> Result<f64, ModelError> {
-        let Some(parameters) = self.get("rope_parameters") else { return self.real("rope_theta") };
-        let wrong = |what: &str| fault("rope_parameters", Some(parameters), what);
-        let Some(fields) = parameters.as_object() else { return Err(wrong("expected an object")) };
-        for (name, value) in fields {
-            match name.as_str() {
-                "rope_type" if value == "default" => {}
-                "rope_theta" => {}
-                _ => return Err(wrong("only rope_type \"default\" with a rope_theta is supported")),
-            }
+    /// Base of the rotary angles and their scaling: two fields, or in `rope_parameters` since transformers 5.
+    fn rope(&self) -> Result<(f64, RopeScaling), ModelError> {
+        let object = |field: &'static str| {
+            let value = self.get(field);
+            let wrong = || fault(field, value, "expected an object");
+            value.map(|value| value.as_object().ok_or_else(wrong)).transpose()
+        };
+        if let Some(parameters) = object("rope_parameters")? {
+            let theta = parameters.get("rope_theta").and_then(Value::as_f64);
+            let wrong = || fault("rope_parameters", self.get("rope_parameters"), "expected a rope_theta");
+            return Ok((theta.ok_or_else(wrong)?, RopeScaling::from_json(parameters)?));
         }
-        let theta = fields.get("rope_theta").and_then(Value::as_f64);
-        theta.ok_or_else(|| wrong("expected a rope_theta"))
+        let scaling = object("rope_scaling")?.map(RopeScaling::from_json).transpose()?;
+        Ok((self.real("rope_theta")?, scaling.unwrap_or_default()))
     }
 }
 
@@ -118,7 +124,7 @@ impl DecoderConfig {
             "intermediate_size": self.d_ff,
             "max_position_embeddings": self.max_positions,
             "rope_theta": self.rope_theta,
-            "rope_scaling": null,
+            "rope_scaling": self.rope_scaling.to_json(),
             "rms_norm_eps": self.norm_eps,
             "initializer_range": self.init_std,
             "hidden_act": "silu",
@@ -172,6 +178,7 @@ impl DecoderConfig {
                 return Err(ModelError::UnknownConfig { field: field.to_owned(), value: value.to_string() });
             }
         }
+        let (rope_theta, rope_scaling) = fields.rope()?;
         let (d_model, n_heads) = (fields.size("hidden_size")?, fields.size("num_attention_heads")?);
         let out = Self {
             family,
@@ -184,7 +191,8 @@ impl DecoderConfig {
             d_ff: fields.size("intermediate_size")?,
             tied_embeddings: fields.get("tie_word_embeddings") == Some(&json!(true)),
             max_positions: fields.size("max_position_embeddings")?,
-            rope_theta: fields.rope_theta()?,
+            rope_theta,
+            rope_scaling,
             norm_eps: fields.real("rms_norm_eps")?,
             init_std: fields.real("initializer_range").unwrap_or(0.02),
             bos: fields.id("bos_token_id")?,
@@ -206,7 +214,14 @@ mod tests {
 
     #[test]
     fn json_comes_back() {
-        for config in [tiny(), llama()] {
+        let yarn = RopeScaling::Yarn {
+            factor: 4.0,
+            beta_fast: 32.0,
+            beta_slow: 1.0,
+            attention_factor: 1.1,
+            original_max_positions: 32,
+        };
+        for config in [tiny(), llama(), DecoderConfig { rope_scaling: yarn, ..llama() }] {
             assert_eq!(DecoderConfig::from_json(&config.to_json()).unwrap(), config);
         }
     }
@@ -220,11 +235,18 @@ mod tests {
         };
         assert!(refused(&tiny(), "tie_word_embeddings", json!(true)).contains("only false is supported"));
         assert!(refused(&tiny(), "model_type", json!("mamba")).contains("\"internlm2\", \"llama\""));
-        assert!(refused(&llama(), "rope_scaling", json!({"type": "linear", "factor": 2.0})).contains("rope_scaling"));
+        assert!(refused(&tiny(), "rope_scaling", json!({"type": "linear", "factor": 2.0})).contains("only null"));
+        let refused_rope = |value: Value| refused(&llama(), "rope_scaling", value);
+        assert!(
+            refused_rope(json!({"type": "dynamic", "factor": 2.0})).contains("only default, linear, llama3 and yarn")
+        );
+        assert!(refused_rope(json!({"type": "linear"})).contains("factor: nothing: expected a positive number"));
+        assert!(refused_rope(json!({"type": "linear", "factor": 2.0, "mscale": 1.0})).contains("mscale: 1.0"));
+        assert!(refused_rope(json!({"rope_type": "yarn", "factor": 2.0})).contains("original_max_position_embeddings"));
         assert!(refused(&llama(), "attention_bias", json!(true)).starts_with("attention_bias = true"));
         let message = refused(&llama(), "quantization_config", json!({"bits": 4}));
         assert!(message.starts_with("quantization_config = {\"bits\":4}"), "{message}");
-        let message = refused(&llama(), "rope_parameters", json!({"rope_type": "yarn", "rope_theta": 1e4}));
+        let message = refused(&llama(), "rope_parameters", json!({"rope_type": "linear", "factor": 2.0}));
         assert!(message.contains("rope_parameters"), "{message}");
         assert!(refused(&llama(), "hidden_size", json!(-1)).contains("whole number"));
         assert!(refused(&llama(), "num_attention_heads", json!(0)).starts_with("n_heads = 0"));

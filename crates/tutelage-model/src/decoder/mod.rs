@@ -7,6 +7,7 @@ mod family;
 mod forward;
 mod fused;
 mod init;
+mod rope_scaling;
 mod weights;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use family::Family;
 pub(crate) use family::Stored;
 pub use forward::Input;
 pub(crate) use fused::{fuse, part_rows, split};
+pub use rope_scaling::RopeScaling;
 use weights::Weights;
 
 /// A decoder: parameters and how they are applied.
@@ -33,7 +35,8 @@ pub struct Decoder {
 
 impl Decoder {
     fn assemble(config: DecoderConfig, params: Params, weights: Weights) -> Self {
-        let rope = Arc::new(RopeTable::new(config.d_head, config.rope_theta, config.max_positions));
+        let (frequencies, factor) = config.rope_scaling.frequencies(config.d_head, config.rope_theta);
+        let rope = Arc::new(RopeTable::from_frequencies(&frequencies, factor, config.max_positions));
         Self { config, params, weights, rope, recompute: false }
     }
 

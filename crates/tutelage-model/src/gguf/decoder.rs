@@ -7,7 +7,7 @@ use tutelage_tensor::Params;
 
 use super::{GgufFile, Value};
 use crate::decoder::{Stored, fuse, part_rows};
-use crate::{Decoder, DecoderConfig, Family, ModelError};
+use crate::{Decoder, DecoderConfig, Family, ModelError, RopeScaling};
 
 /// Keys of the architecture that are read, or change nothing that is computed.
 const KEYS: [&str; 12] = [
@@ -120,6 +120,7 @@ fn config(file: &GgufFile) -> Result<DecoderConfig, ModelError> {
         tied_embeddings: !file.has("output.weight"),
         max_positions: size("context_length")?,
         rope_theta: real("rope.freq_base")?.unwrap_or(10_000.0),
+        rope_scaling: RopeScaling::None,
         norm_eps: real("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5),
         init_std: 0.02,
         bos: id("tokenizer.ggml.bos_token_id")?,

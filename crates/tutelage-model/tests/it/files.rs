@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tutelage_model::{Decoder, DecoderConfig, Family};
+use tutelage_model::{Decoder, DecoderConfig, Family, RopeScaling};
 use tutelage_run::{create_folder, hash_bytes, remove_folder};
 use tutelage_tensor::{Device, Isa, Precision};
 
@@ -26,6 +26,7 @@ fn saved(name: &str) -> (Decoder, PathBuf) {
         tied_embeddings: false,
         max_positions: 16,
         rope_theta: 1e4,
+        rope_scaling: RopeScaling::None,
         norm_eps: 1e-5,
         init_std: 0.02,
         bos: 1,

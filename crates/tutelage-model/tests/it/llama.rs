@@ -9,7 +9,7 @@ use tutelage_testkit::{Fixture, assert_close};
 
 use crate::support::CrossEntropy;
 
-const KINDS: [&str; 2] = ["plain", "tied"];
+const KINDS: [&str; 5] = ["plain", "tied", "linear", "llama3", "yarn"];
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/llama")
@@ -196,8 +196,8 @@ fn wrong_folders_are_refused_by_name() {
     refused(
         "scaling",
         "plain",
-        &replace(config, "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\""),
-        "rope_parameters",
+        &replace(config, "\"rope_type\": \"default\"", "\"rope_type\": \"dynamic\""),
+        "only default, linear, llama3 and yarn",
     );
     refused("family", "plain", &replace(config, "\"llama\"", "\"mamba\""), "model_type = \"mamba\"");
 }

@@ -32,7 +32,7 @@ pub struct Plan {
 /// One stage.
 #[derive(Debug, Clone)]
 pub(crate) enum Stage {
-    Cache(CachePlan),
+    Cache(Box<CachePlan>),
     Train(Box<TrainPlan>),
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tutelage_model::{DecoderConfig, Family};
+use tutelage_model::{DecoderConfig, Family, RopeScaling};
 use tutelage_tensor::Precision;
 use tutelage_token::MIN_VOCAB;
 use tutelage_train::TrainConfig;
@@ -155,6 +155,7 @@ fn decoder_config(spec: &RecipeSpec, run: &RunSpec) -> Result<DecoderConfig, Rec
         tied_embeddings: false,
         max_positions: model.max_positions.unwrap_or(spec.data.seq_len),
         rope_theta: model.rope_theta,
+        rope_scaling: RopeScaling::None,
         norm_eps: model.norm_eps,
         init_std: model.init_std,
         bos: BOS,

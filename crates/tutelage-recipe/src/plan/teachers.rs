@@ -119,7 +119,7 @@ pub(super) fn read_cache(
         kept: kept(name, found, spec)?,
         readers: vec![reader],
     };
-    stages.push(Stage::Cache(cache));
+    stages.push(Stage::Cache(Box::new(cache)));
     Ok(())
 }
 

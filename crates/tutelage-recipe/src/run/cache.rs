@@ -33,7 +33,7 @@ pub(super) fn header(plan: &CachePlan, set: &PackedSet, teacher: &Hash, sequence
 /// The plan of a cache, by name.
 pub(super) fn find<'p>(plan: &'p Plan, name: &str) -> Result<&'p CachePlan, RecipeError> {
     let mut caches = plan.stages.iter().filter_map(|stage| match stage {
-        Stage::Cache(cache) if cache.name == name => Some(cache),
+        Stage::Cache(cache) if cache.name == name => Some(&**cache),
         _ => None,
     });
     caches.next().ok_or_else(|| RecipeError::request(format!("no cache '{name}' in the plan")))

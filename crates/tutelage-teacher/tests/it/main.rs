@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tutelage_data::{Batch, PackedSet, Shard, ShardWriter, Tail};
 use tutelage_loss::{Targets, Teacher, TeacherInput};
-use tutelage_model::{Decoder, DecoderConfig, Family};
+use tutelage_model::{Decoder, DecoderConfig, Family, RopeScaling};
 use tutelage_run::{StopFlag, create_folder, hash_bytes, remove_folder};
 use tutelage_teacher::cache::{self, CacheHeader, CacheReader, Kept, Outcome};
 use tutelage_teacher::{CachedTeacher, LiveTeacher};
@@ -36,6 +36,7 @@ fn teacher() -> Decoder {
         tied_embeddings: false,
         max_positions: 8,
         rope_theta: 1e4,
+        rope_scaling: RopeScaling::None,
         norm_eps: 1e-5,
         init_std: 0.7,
         bos: 1,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tutelage_data::{PackedSet, Shard, ShardWriter, Tail};
 use tutelage_loss::{Divergence, Schedule, Targets, Teacher, TeacherError, TeacherInput};
-use tutelage_model::{Decoder, DecoderConfig, Family};
+use tutelage_model::{Decoder, DecoderConfig, Family, RopeScaling};
 use tutelage_run::records::MetricsRecord;
 use tutelage_run::{
     Event, Hash, Observer, Silent, StopFlag, create_folder, hash_bytes, hash_file, read_lines, remove_folder,
@@ -56,6 +56,7 @@ fn model(n_threads: usize, d_ff: usize) -> Decoder {
         tied_embeddings: false,
         max_positions: 12,
         rope_theta: 1e4,
+        rope_scaling: RopeScaling::None,
         norm_eps: 1e-5,
         init_std: 0.1,
         bos: 1,

@@ -11,12 +11,18 @@ pub struct RopeTable {
 impl RopeTable {
     /// Angles `position * theta^(-2i / d_head)`, computed in f64.
     pub fn new(d_head: usize, theta: f64, max_positions: usize) -> Self {
-        let half = d_head / 2;
-        let angle = |p: usize, i: usize| p as f64 * theta.powf(-2.0 * i as f64 / d_head as f64);
+        let frequencies: Vec<f64> = (0..d_head / 2).map(|i| theta.powf(-2.0 * i as f64 / d_head as f64)).collect();
+        Self::from_frequencies(&frequencies, 1.0, max_positions)
+    }
+
+    /// Angles `position * frequencies[i]`; cosines and sines are multiplied by `factor`, with which the way back
+    /// is the gradient of the rotation, no longer its inverse.
+    pub fn from_frequencies(frequencies: &[f64], factor: f64, max_positions: usize) -> Self {
         let each = |f: fn(f64) -> f64| {
-            (0..max_positions).flat_map(|p| (0..half).map(move |i| f(angle(p, i)) as f32)).collect()
+            let row = |p: usize| frequencies.iter().map(move |frequency| (factor * f(p as f64 * frequency)) as f32);
+            (0..max_positions).flat_map(row).collect()
         };
-        Self { half, cos: each(f64::cos), sin: each(f64::sin) }
+        Self { half: frequencies.len(), cos: each(f64::cos), sin: each(f64::sin) }
     }
 
     /// Positions that can be rotated to.
@@ -39,7 +45,7 @@ impl RopeTable {
         }
     }
 
-    /// The inverse rotation, which is also the gradient's.
+    /// The gradient's rotation, the inverse where angles alone are changed.
     pub(super) fn rotate_back(&self, head: &mut [f32], position: i32) {
         let (cos, sin) = self.at(position);
         let (low, high) = head.split_at_mut(self.half);

@@ -1,0 +1,176 @@
+//! Rotary angles beyond the trained length.
+//!
+//! Linear interpolation (2306.15595); Llama 3.1's division by wavelength (its published configuration); YaRN (2309.00071,
+//! section 3). Field names and defaults are those of transformers' `rope_parameters`, formerly `rope_scaling`.
+
+use std::f64::consts::PI;
+
+use serde_json::{Map, Value, json};
+
+use crate::ModelError;
+
+/// How frequencies differ from `theta^(-2 i / d_head)`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum RopeScaling {
+    /// Not at all.
+    #[default]
+    None,
+    /// All divided by a factor.
+    Linear {
+        /// The factor.
+        factor: f64,
+    },
+    /// Long wavelengths divided by a factor, short ones kept, those between in proportion.
+    Llama3 {
+        /// The factor.
+        factor: f64,
+        /// Wavelengths above the trained length over this are divided.
+        low_freq_factor: f64,
+        /// Wavelengths below the trained length over this are kept.
+        high_freq_factor: f64,
+        /// The trained length.
+        original_max_positions: usize,
+    },
+    /// Divided for few rotations over the trained length, kept for many; queries and keys are scaled too.
+    Yarn {
+        /// The factor.
+        factor: f64,
+        /// Frequencies with more rotations than this are kept.
+        beta_fast: f64,
+        /// Frequencies with fewer rotations than this are divided.
+        beta_slow: f64,
+        /// What cosines and sines are multiplied by.
+        attention_factor: f64,
+        /// The trained length.
+        original_max_positions: usize,
+    },
+}
+
+fn fault(name: &str, value: Option<&Value>, fault: &str) -> ModelError {
+    ModelError::Config {
+        field: "rope_scaling",
+        value: format!("{name}: {}", value.map_or("nothing".to_owned(), Value::to_string)),
+        fault: fault.to_owned(),
+    }
+}
+
+/// What a kind may have besides its name and the base.
+fn known(kind: &str) -> Option<&'static [&'static str]> {
+    Some(match kind {
+        "default" => &[],
+        "linear" => &["factor"],
+        "llama3" => &["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],
+        "yarn" => &["factor", "beta_fast", "beta_slow", "attention_factor", "original_max_position_embeddings"],
+        _ => return None,
+    })
+}
+
+impl RopeScaling {
+    /// Reads `rope_scaling` or `rope_parameters`.
+    ///
+    /// # Errors
+    /// Names what is missing or not supported.
+    pub(super) fn from_json(fields: &Map<String, Value>) -> Result<Self, ModelError> {
+        let get = |name: &str| fields.get(name).filter(|value| !value.is_null());
+        let kind = get("rope_type").or_else(|| get("type"));
+        let name = kind.and_then(Value::as_str).unwrap_or("default");
+        let unknown = || fault("rope_type", kind, "only default, linear, llama3 and yarn are supported");
+        let known = known(name).ok_or_else(unknown)?;
+        let others = fields.iter().find(|(field, value)| {
+            !value.is_null()
+                && !known.contains(&field.as_str())
+                && !["rope_type", "type", "rope_theta"].contains(&field.as_str())
+        });
+        if let Some((field, value)) = others {
+            return Err(fault(field, Some(value), &format!("is not supported with rope_type \"{name}\"")));
+        }
+        let positive = |field: &str, default: Option<f64>| {
+            let value = get(field);
+            let found = if value.is_none() { default } else { value.and_then(Value::as_f64) };
+            found.filter(|x| x.is_finite() && *x > 0.0).ok_or_else(|| fault(field, value, "expected a positive number"))
+        };
+        let original = || {
+            let field = "original_max_position_embeddings";
+            let value = get(field).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0);
+            value.ok_or_else(|| fault(field, get(field), "expected a length"))
+        };
+        Ok(match name {
+            "linear" => Self::Linear { factor: positive("factor", None)? },
+            "llama3" => Self::Llama3 {
+                factor: positive("factor", None)?,
+                low_freq_factor: positive("low_freq_factor", None)?,
+                high_freq_factor: positive("high_freq_factor", None)?,
+                original_max_positions: original()?,
+            },
+            "yarn" => {
+                let factor = positive("factor", None)?;
+                // 2309.00071, equation 22.
+                let attention_factor = if factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 };
+                Self::Yarn {
+                    factor,
+                    beta_fast: positive("beta_fast", Some(32.0))?,
+                    beta_slow: positive("beta_slow", Some(1.0))?,
+                    attention_factor: positive("attention_factor", Some(attention_factor))?,
+                    original_max_positions: original()?,
+                }
+            }
+            _ => Self::None,
+        })
+    }
+
+    /// `rope_scaling`.
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Self::None => Value::Null,
+            Self::Linear { factor } => json!({ "rope_type": "linear", "factor": factor }),
+            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_positions } => json!({
+                "rope_type": "llama3",
+                "factor": factor,
+                "low_freq_factor": low_freq_factor,
+                "high_freq_factor": high_freq_factor,
+                "original_max_position_embeddings": original_max_positions,
+            }),
+            Self::Yarn { factor, beta_fast, beta_slow, attention_factor, original_max_positions } => json!({
+                "rope_type": "yarn",
+                "factor": factor,
+                "beta_fast": beta_fast,
+                "beta_slow": beta_slow,
+                "attention_factor": attention_factor,
+                "original_max_position_embeddings": original_max_positions,
+            }),
+        }
+    }
+
+    /// Angles a position, `[d_head / 2]`, and what cosines and sines are multiplied by.
+    pub(super) fn frequencies(&self, d_head: usize, theta: f64) -> (Vec<f64>, f64) {
+        let plain = (0..d_head / 2).map(|i| theta.powf(-2.0 * i as f64 / d_head as f64));
+        match *self {
+            Self::None => (plain.collect(), 1.0),
+            Self::Linear { factor } => (plain.map(|f| f / factor).collect(), 1.0),
+            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_positions } => {
+                let scaled = plain.map(|f| {
+                    // Rotations over the trained length.
+                    let rotations = original_max_positions as f64 * f / (2.0 * PI);
+                    let kept = (rotations - low_freq_factor) / (high_freq_factor - low_freq_factor);
+                    let kept = if rotations < low_freq_factor { 0.0 } else { kept.clamp(0.0, 1.0) };
+                    (1.0 - kept) * f / factor + kept * f
+                });
+                (scaled.collect(), 1.0)
+            }
+            Self::Yarn { factor, beta_fast, beta_slow, attention_factor, original_max_positions } => {
+                // Where so many rotations are made over the trained length, as an index.
+                let index = |rotations: f64| {
+                    d_head as f64 * (original_max_positions as f64 / (rotations * 2.0 * PI)).ln() / (2.0 * theta.ln())
+                };
+                let (low, high) = (index(beta_fast).floor().max(0.0), index(beta_slow).ceil().min(d_head as f64 - 1.0));
+                // A ramp of no length would divide by zero (transformers adds as much).
+                let high = if low == high { high + 0.001 } else { high };
+                let scaled = plain.enumerate().map(|(i, f)| {
+                    let divided = ((i as f64 - low) / (high - low)).clamp(0.0, 1.0);
+                    divided * f / factor + (1.0 - divided) * f
+                });
+                (scaled.collect(), attention_factor)
+            }
+        }
+    }
+}
