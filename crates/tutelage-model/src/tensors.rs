@@ -56,6 +56,14 @@ pub fn read_tensors<T>(
     })
 }
 
+/// The values, if all are numbers; else the fault.
+pub(crate) fn finite(name: &str, values: Vec<f32>) -> Result<Vec<f32>, String> {
+    match values.iter().position(|x| !x.is_finite()) {
+        None => Ok(values),
+        Some(at) => Err(format!("'{name}' holds {} at element {at}", values[at])),
+    }
+}
+
 /// The values, if they have this shape and a type that is read; else the fault.
 fn checked(view: &TensorView<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
     if view.shape() != shape {
@@ -156,11 +164,7 @@ impl Arrays<'_> {
             return Err(ModelError::Weights { path: self.first.to_path_buf(), fault });
         };
         let fault = |fault: String| ModelError::Weights { path: path.to_path_buf(), fault };
-        let values = checked(&view, name, shape).map_err(fault)?;
-        match values.iter().position(|x| !x.is_finite()) {
-            None => Ok(values),
-            Some(at) => Err(fault(format!("'{name}' holds {} at element {at}", values[at]))),
-        }
+        checked(&view, name, shape).and_then(|values| finite(name, values)).map_err(fault)
     }
 
     /// Passes over an array that repeats another.

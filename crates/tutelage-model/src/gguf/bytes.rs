@@ -48,7 +48,6 @@ impl<'a> Bytes<'a> {
     pub(super) fn string(&mut self) -> Result<String, Fault> {
         let (at, len) = (self.at, self.u64()?);
         let bytes = self.take(len)?;
-        // Vocabularies of some files hold tokens that are no text; they are kept legible.
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),
             Err(_) => Err(format!("holds a string at byte {at} that is not UTF-8")),

@@ -8,6 +8,7 @@ use tutelage_run::MappedFile;
 use super::bytes::{Bytes, Fault};
 use super::quants::Quant;
 use crate::ModelError;
+use crate::tensors::finite;
 
 const MAGIC: [u8; 4] = *b"GGUF";
 /// Where data begins is a multiple of this unless `general.alignment` says otherwise.
@@ -86,11 +87,7 @@ impl GgufFile {
         if entry.shape != shape {
             return Err(fault(format!("'{name}' has shape {:?} where {shape:?} is expected", entry.shape)));
         }
-        let values = entry.quant.values(&self.file.bytes()[entry.bytes.clone()]);
-        match values.iter().position(|x| !x.is_finite()) {
-            None => Ok(values),
-            Some(at) => Err(fault(format!("'{name}' holds {} at element {at}", values[at]))),
-        }
+        finite(name, entry.quant.values(&self.file.bytes()[entry.bytes.clone()])).map_err(fault)
     }
 
     /// Whether there is a tensor of this name.
