@@ -16,6 +16,8 @@ const ALIGNMENT: u64 = 32;
 const MAX_DIMENSIONS: u32 = 4;
 /// Arrays inside arrays; more is no metadata.
 const MAX_NESTING: u32 = 2;
+/// Values in all arrays together: the largest vocabularies have some hundred thousand entries, a handful of values each.
+const MAX_VALUES: u64 = 1 << 23;
 
 /// A value of the metadata.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,11 +115,12 @@ fn header(file: &[u8]) -> Result<Header, Fault> {
         return Err(format!("is GGUF version {version}; 2 and 3 are read (little-endian)"));
     }
     let (n_tensors, n_values) = (bytes.u64()?, bytes.u64()?);
-    let mut metadata = BTreeMap::new();
+    let (mut metadata, mut values_left) = (BTreeMap::new(), MAX_VALUES);
     for _ in 0..n_values {
         let key = bytes.string()?;
         let kind = bytes.u32()?;
-        let value = value(&mut bytes, kind, 0).map_err(|fault| format!("metadata '{key}': {fault}"))?;
+        let value =
+            value(&mut bytes, kind, 0, &mut values_left).map_err(|fault| format!("metadata '{key}': {fault}"))?;
         if metadata.insert(key.clone(), value).is_some() {
             return Err(format!("metadata '{key}' is there twice"));
         }
@@ -136,7 +139,7 @@ fn header(file: &[u8]) -> Result<Header, Fault> {
     place(found, data, alignment, file.len() as u64).map(|tensors| (metadata, tensors))
 }
 
-fn value(bytes: &mut Bytes<'_>, kind: u32, depth: u32) -> Result<Value, Fault> {
+fn value(bytes: &mut Bytes<'_>, kind: u32, depth: u32, values_left: &mut u64) -> Result<Value, Fault> {
     let integer = |x: i128| Ok(Value::Integer(x));
     match kind {
         0 => integer(i128::from(bytes.array::<1>()?[0])),
@@ -158,7 +161,11 @@ fn value(bytes: &mut Bytes<'_>, kind: u32, depth: u32) -> Result<Value, Fault> {
             if n > bytes.left() as u64 {
                 return Err(format!("an array of {n} values in the last {} bytes of the file", bytes.left()));
             }
-            (0..n).map(|_| value(bytes, kind, depth + 1)).collect::<Result<_, _>>().map(Value::Array)
+            let Some(left) = values_left.checked_sub(n) else {
+                return Err(format!("more than {MAX_VALUES} values in the arrays of the metadata"));
+            };
+            *values_left = left;
+            (0..n).map(|_| value(bytes, kind, depth + 1, values_left)).collect::<Result<_, _>>().map(Value::Array)
         }
         10 => integer(i128::from(bytes.u64()?)),
         11 => integer(i128::from(i64::from_le_bytes(bytes.array()?))),

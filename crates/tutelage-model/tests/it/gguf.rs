@@ -61,6 +61,15 @@ fn damaged_files_are_refused() {
     refused("type", &changed(name + 24, &99u32.to_le_bytes()), "tensor 'Q4_0': type 99");
     refused("offset", &changed(name + 28, &7u64.to_le_bytes()), "no multiple of 32");
     refused("overlap", &changed(name + 28, &0u64.to_le_bytes()), "overlap");
+    // One array of more bytes than any vocabulary.
+    let mut large = b"GGUF\x03\0\0\0".to_vec();
+    let n = 9_000_000u64;
+    for part in [&0u64.to_le_bytes()[..], &1u64.to_le_bytes(), &1u64.to_le_bytes(), b"k", &9u32.to_le_bytes()] {
+        large.extend(part);
+    }
+    large.extend(0u32.to_le_bytes().into_iter().chain(n.to_le_bytes()));
+    large.resize(large.len() + n as usize, 0);
+    refused("large", &large, "more than 8388608 values");
     // Every truncation of the header, and every byte of it set to the largest: refused or read, never worse.
     for end in 0..1200 {
         let _ = opened("cut", &whole[..end]);
