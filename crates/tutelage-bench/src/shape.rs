@@ -88,6 +88,7 @@ impl Shape {
             init_std: 0.02,
             bos: 0,
             eos: 0,
+            more_eos: Vec::new(),
         }
     }
 

@@ -104,7 +104,7 @@ impl Generator {
                 break;
             }
             let id = sampling.draw(&self.next_logits(&ids, &mut cache), &mut random);
-            if id == self.tokenizer.eos() {
+            if self.ends(id) {
                 reason = StopReason::EndOfDocument;
                 break;
             }
@@ -113,6 +113,12 @@ impl Generator {
         }
         show(&text.finish()?);
         Ok(reason)
+    }
+
+    /// Whether a token ends the text, by the tokenizer or by the model.
+    fn ends(&self, id: u32) -> bool {
+        let config = self.model.config();
+        id == self.tokenizer.eos() || id == config.eos || config.more_eos.contains(&id)
     }
 
     fn next_logits(&self, ids: &[u32], cache: &mut tutelage_tensor::kernels::attention::KvCache) -> Vec<f32> {

@@ -33,7 +33,7 @@ impl Decoder {
             stored.iter().map(|(name, shape, values)| (name.clone(), shape.clone(), &values[..])).collect();
         let weights = write_tensors(&folder.join("model.safetensors"), &arrays)?;
         write_json(&folder.join("config.json"), &self.config().to_json())?;
-        let ids = serde_json::json!({ "bos_token_id": self.config().bos, "eos_token_id": self.config().eos });
+        let ids = serde_json::json!({ "bos_token_id": self.config().bos, "eos_token_id": self.config().eos_ids() });
         write_json(&folder.join("generation_config.json"), &ids)?;
         let manifest = ModelManifest {
             format: "tutelage-model-1".to_owned(),

@@ -95,24 +95,34 @@ pub(crate) fn save(
     let optimizer_hash = write_tensors(&new.inside().join("optimizer.safetensors"), &arrays)?;
     write_json(&new.inside().join("state.json"), &state(model_hash, optimizer_hash))?;
     new.commit()?;
+    prune(folder, keep)
+}
+
+/// Removes all checkpoints but the newest `keep`.
+fn prune(folder: &Path, keep: usize) -> Result<(), TrainError> {
     for (_, old) in list(folder).into_iter().skip(keep.max(1)) {
         remove_folder(&old)?;
     }
     Ok(())
 }
 
-/// The newest checkpoint that is whole, loaded into `learner`; `note` is told of damaged ones.
+/// The newest checkpoint that is whole, loaded into `learner`; `note` is told of damaged ones. Where none is damaged, a
+/// removal of old ones that was interrupted is made good.
 pub(crate) fn resume(
     folder: &Path,
+    keep: usize,
     fingerprint: &Hash,
     learner: &mut Learner,
     note: &mut dyn FnMut(&str),
 ) -> Result<Option<State>, TrainError> {
     let all = list(folder);
-    for (_, path) in &all {
+    for (i, (_, path)) in all.iter().enumerate() {
         match verify(path) {
             Ok(state) => {
                 load(path, &state, fingerprint, learner)?;
+                if i == 0 {
+                    prune(folder, keep)?;
+                }
                 return Ok(Some(state));
             }
             Err(error) => note(&format!("checkpoint passed over: {error}")),

@@ -68,7 +68,8 @@ pub fn train(
     let mut learner = Learner::new(model);
     let checkpoints = job.folder.join("checkpoints");
     let mut note = |text: &str| observer.event(&Event::Note(text));
-    let resumed = checkpoint::resume(&checkpoints, job.fingerprint, &mut learner, &mut note)?;
+    let resumed =
+        checkpoint::resume(&checkpoints, job.config.keep_checkpoints, job.fingerprint, &mut learner, &mut note)?;
     let mut at = resumed.as_ref().map_or(Progress::default(), Progress::of);
     let lengths = resumed.as_ref().map_or(Lengths::default(), |s| s.lengths);
     let mut recorder = Recorder::open(job.folder, lengths, (at.step, at.tokens, at.seconds))?;

@@ -38,6 +38,8 @@ pub struct DecoderConfig {
     pub bos: u32,
     /// Id that ends a document.
     pub eos: u32,
+    /// Other ids that end a text when one is written: of a turn in a chat, for example.
+    pub more_eos: Vec<u32>,
 }
 
 const MAX_D_HEAD: usize = 256;
@@ -130,6 +132,7 @@ pub(crate) mod tests {
             init_std: 0.02,
             bos: 1,
             eos: 2,
+            more_eos: Vec::new(),
         }
     }
 

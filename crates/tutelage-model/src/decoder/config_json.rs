@@ -85,12 +85,18 @@ impl Fields<'_> {
         value.and_then(Value::as_f64).ok_or_else(|| fault(field, value, "expected a number in config.json"))
     }
 
-    /// A token id, or the first of several.
-    fn id(&self, field: &'static str) -> Result<u32, ModelError> {
+    /// A token id, or several.
+    fn ids(&self, field: &'static str) -> Result<(u32, Vec<u32>), ModelError> {
         let value = self.get(field);
-        let first = value.and_then(|value| value.as_array().map_or(Some(value), |ids| ids.first()));
-        let id = first.and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
-        id.ok_or_else(|| fault(field, value, "expected a token id in config.json"))
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        let ids: Option<Vec<u32>> = match value {
+            Some(Value::Array(ids)) => ids.iter().map(id).collect(),
+            value => value.and_then(id).map(|id| vec![id]),
+        };
+        let ids = ids.filter(|ids| !ids.is_empty());
+        let mut ids = ids.ok_or_else(|| fault(field, value, "expected a token id in config.json"))?;
+        let first = ids.remove(0);
+        Ok((first, ids))
     }
 
     /// Base of the rotary angles and their scaling: two fields, or in `rope_parameters` since transformers 5.
@@ -111,6 +117,14 @@ impl Fields<'_> {
 }
 
 impl DecoderConfig {
+    /// `eos_token_id`: an id, or several.
+    pub(crate) fn eos_ids(&self) -> Value {
+        match &self.more_eos[..] {
+            [] => json!(self.eos),
+            more => json!([&[self.eos], more].concat()),
+        }
+    }
+
     /// `config.json`, as the family's own.
     pub fn to_json(&self) -> Value {
         let mut out = json!({
@@ -132,7 +146,7 @@ impl DecoderConfig {
             "use_cache": true,
             "torch_dtype": "float32",
             "bos_token_id": self.bos,
-            "eos_token_id": self.eos,
+            "eos_token_id": self.eos_ids(),
             "pad_token_id": self.eos,
         });
         match self.family {
@@ -179,6 +193,10 @@ impl DecoderConfig {
             }
         }
         let (rope_theta, rope_scaling) = fields.rope()?;
+        let ((bos, more_bos), (eos, more_eos)) = (fields.ids("bos_token_id")?, fields.ids("eos_token_id")?);
+        if !more_bos.is_empty() {
+            return Err(fault("bos_token_id", fields.get("bos_token_id"), "only one id is supported"));
+        }
         let (d_model, n_heads) = (fields.size("hidden_size")?, fields.size("num_attention_heads")?);
         let out = Self {
             family,
@@ -195,8 +213,9 @@ impl DecoderConfig {
             rope_scaling,
             norm_eps: fields.real("rms_norm_eps")?,
             init_std: fields.real("initializer_range").unwrap_or(0.02),
-            bos: fields.id("bos_token_id")?,
-            eos: fields.id("eos_token_id")?,
+            bos,
+            eos,
+            more_eos,
         };
         out.validate()?;
         Ok(out)
@@ -221,7 +240,7 @@ mod tests {
             attention_factor: 1.1,
             original_max_positions: 32,
         };
-        for config in [tiny(), llama(), DecoderConfig { rope_scaling: yarn, ..llama() }] {
+        for config in [tiny(), llama(), DecoderConfig { rope_scaling: yarn, more_eos: vec![5, 7], ..llama() }] {
             assert_eq!(DecoderConfig::from_json(&config.to_json()).unwrap(), config);
         }
     }
@@ -259,6 +278,6 @@ mod tests {
         json["rope_parameters"] = json!({"rope_type": "default", "rope_theta": 10_000.0});
         json["eos_token_id"] = json!([2, 7]);
         json["attention_dropout"] = json!(0);
-        assert_eq!(DecoderConfig::from_json(&json).unwrap(), llama());
+        assert_eq!(DecoderConfig::from_json(&json).unwrap(), DecoderConfig { more_eos: vec![7], ..llama() });
     }
 }

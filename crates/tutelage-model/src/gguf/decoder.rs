@@ -125,6 +125,7 @@ fn config(file: &GgufFile) -> Result<DecoderConfig, ModelError> {
         init_std: 0.02,
         bos: id("tokenizer.ggml.bos_token_id")?,
         eos: id("tokenizer.ggml.eos_token_id")?,
+        more_eos: Vec::new(),
     };
     config.validate()?;
     Ok(config)

@@ -31,6 +31,7 @@ fn saved(name: &str) -> (Decoder, PathBuf) {
         init_std: 0.02,
         bos: 1,
         eos: 2,
+        more_eos: Vec::new(),
     };
     let device = Device::cpu(1, Isa::detect()).unwrap();
     let model = Decoder::random(config, &device, Precision::F32, 5).unwrap();

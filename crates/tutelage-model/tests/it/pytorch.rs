@@ -28,6 +28,7 @@ fn config() -> DecoderConfig {
         init_std: 0.02,
         bos: 1,
         eos: 2,
+        more_eos: Vec::new(),
     }
 }
 

@@ -160,6 +160,7 @@ fn decoder_config(spec: &RecipeSpec, run: &RunSpec) -> Result<DecoderConfig, Rec
         init_std: model.init_std,
         bos: BOS,
         eos: EOS,
+        more_eos: Vec::new(),
     };
     config.validate().map_err(|error| RecipeError::request(format!("models.{}: {error}", run.model)))?;
     if config.max_positions < spec.data.seq_len {

@@ -41,6 +41,7 @@ fn teacher() -> Decoder {
         init_std: 0.7,
         bos: 1,
         eos: 2,
+        more_eos: Vec::new(),
     };
     Decoder::random(config, &Device::cpu(2, Isa::detect()).unwrap(), Precision::F32, 1).unwrap()
 }

@@ -61,6 +61,7 @@ fn model(n_threads: usize, d_ff: usize) -> Decoder {
         init_std: 0.1,
         bos: 1,
         eos: 2,
+        more_eos: Vec::new(),
     };
     Decoder::random(config, &Device::cpu(n_threads, Isa::detect()).unwrap(), Precision::Bf16, 3).unwrap()
 }
@@ -166,10 +167,17 @@ fn an_interrupted_run_ends_with_the_same_bits() {
     std::fs::write(parts.join("metrics.jsonl"), text).unwrap();
     assert_eq!(Run::new(&parts, config()).finish(&set), expected);
     assert_eq!(metrics(&parts), metrics(&whole));
-    let mut kept: Vec<_> =
-        std::fs::read_dir(parts.join("checkpoints")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    kept.sort();
-    assert_eq!(kept, ["step-0000009", "step-0000012"]);
+    let checkpoints = parts.join("checkpoints");
+    let kept = || {
+        let mut names: Vec<_> = std::fs::read_dir(&checkpoints).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(kept(), ["step-0000009", "step-0000012"]);
+    // Killed between a checkpoint and the removal of an old one.
+    create_folder(&checkpoints.join("step-0000006")).unwrap();
+    assert_eq!(Run::new(&parts, config()).finish(&set), expected);
+    assert_eq!(kept(), ["step-0000009", "step-0000012"]);
 }
 
 #[test]
