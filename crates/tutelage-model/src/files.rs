@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tutelage_run::{Hash, read_json, write_json};
 use tutelage_tensor::{Device, Params, Precision};
 
-use crate::decoder::{Stored, fuse, part_rows, split};
+use crate::decoder::{Stored, part_rows, split};
 use crate::tensors::{Named, WeightFiles, write_tensors};
 use crate::{Decoder, DecoderConfig, ModelError};
 
@@ -66,18 +66,14 @@ impl Decoder {
         let manifest: Option<ModelManifest> = manifest.exists().then(|| read_json(&manifest)).transpose()?;
         let expected = manifest.as_ref().map(|m| &m.weights);
         let files = WeightFiles::open(folder, expected)?;
-        let arrays = files.arrays()?;
-        let sizes = config.clone();
-        let model = Self::from_values(config, params, |name, shape| match sizes.family.stored(name) {
-            Stored::Whole(name) => arrays.take(&name, shape),
-            Stored::Parts([q, k, v]) => {
-                let [q_rows, k_rows, v_rows] = part_rows(&sizes).map(|rows| [rows, sizes.d_model]);
-                let parts = [arrays.take(&q, &q_rows)?, arrays.take(&k, &k_rows)?, arrays.take(&v, &v_rows)?];
-                Ok(fuse(&sizes, &parts))
-            }
-        })?;
-        if let (true, Stored::Whole(head)) = (sizes.tied_embeddings, sizes.family.stored("output.weight")) {
-            arrays.forget(&head);
+        let mut arrays = files.arrays()?;
+        let repeated = match config.family.stored("output.weight") {
+            Stored::Whole(name) if config.tied_embeddings => Some(name),
+            _ => None,
+        };
+        let model = Self::from_stored(config, params, |name, shape| arrays.take(name, shape))?;
+        if let Some(name) = repeated {
+            arrays.forget(&name);
         }
         arrays.finish()?;
         Ok(model)

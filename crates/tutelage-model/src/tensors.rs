@@ -1,6 +1,5 @@
 //! Safetensors files: one, or several with an index.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -32,28 +31,28 @@ pub fn write_tensors(path: &Path, arrays: &[Named<'_>]) -> Result<Hash, ModelErr
     Ok(hash_bytes(&file))
 }
 
-/// Reads a safetensors file and hands each wanted array, widened to f32, to `take`; if `expected` is given,
-/// the file's hash must be that.
+/// Reads a safetensors file and hands each wanted array, widened to f32, to `take`.
 ///
 /// # Errors
 /// When the file is missing, damaged, or an array is absent or of another shape.
 pub fn read_tensors<T>(
     path: &Path,
-    expected: Option<&Hash>,
     take: impl FnOnce(&mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, ModelError>) -> Result<T, ModelError>,
 ) -> Result<T, ModelError> {
     let file = MappedFile::open(path)?;
     let fault = |fault: String| ModelError::Weights { path: path.to_path_buf(), fault };
-    if expected.is_some_and(|hash| *hash != hash_bytes(file.bytes())) {
-        return Err(fault("is truncated or damaged: its hash is not the one written beside it".to_owned()));
-    }
-    let tensors = SafeTensors::deserialize(file.bytes()).map_err(|e| fault(format!("is truncated or damaged: {e}")))?;
+    let tensors = parsed(&file).map_err(fault)?;
     take(&mut |name, shape| {
         let view = tensors.tensor(name).map_err(|_| {
             fault(format!("has no array '{name}'; it holds {} others, of another kind of model", tensors.len()))
         })?;
         checked(&view, name, shape).map_err(fault)
     })
+}
+
+/// The arrays of a file; else the fault.
+fn parsed(file: &MappedFile) -> Result<SafeTensors<'_>, String> {
+    SafeTensors::deserialize(file.bytes()).map_err(|error| format!("is truncated or damaged: {error}"))
 }
 
 /// The values, if all are numbers; else the fault.
@@ -112,6 +111,9 @@ impl WeightFiles {
             return Ok(Self { files: vec![file], paths: vec![single] });
         }
         let names: BTreeSet<String> = read_json::<Index>(&index)?.weight_map.into_values().collect();
+        if names.is_empty() {
+            return Err(ModelError::Weights { path: index, fault: "names no files".to_owned() });
+        }
         let (mut files, mut paths) = (Vec::new(), Vec::new());
         for name in names {
             let is_plain = Path::new(&name).file_name().is_some_and(|file| file == name.as_str());
@@ -134,21 +136,20 @@ impl WeightFiles {
         let mut arrays = BTreeMap::new();
         for (file, path) in self.files.iter().zip(&self.paths) {
             let fault = |fault: String| ModelError::Weights { path: path.clone(), fault };
-            let tensors =
-                SafeTensors::deserialize(file.bytes()).map_err(|e| fault(format!("is truncated or damaged: {e}")))?;
+            let tensors = parsed(file).map_err(fault)?;
             for (name, view) in tensors.tensors() {
                 if arrays.insert(name.clone(), (view, path.as_path())).is_some() {
                     return Err(fault(format!("'{name}' is in another file too")));
                 }
             }
         }
-        Ok(Arrays { arrays: RefCell::new(arrays), first: &self.paths[0] })
+        Ok(Arrays { arrays, first: &self.paths[0] })
     }
 }
 
 /// Arrays that were not taken yet.
 pub(crate) struct Arrays<'a> {
-    arrays: RefCell<BTreeMap<String, (TensorView<'a>, &'a Path)>>,
+    arrays: BTreeMap<String, (TensorView<'a>, &'a Path)>,
     first: &'a Path,
 }
 
@@ -157,9 +158,9 @@ impl Arrays<'_> {
     ///
     /// # Errors
     /// When it is missing, of another shape or type, or holds what is no number.
-    pub(crate) fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
-        let Some((view, path)) = self.arrays.borrow_mut().remove(name) else {
-            let n = self.arrays.borrow().len();
+    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let Some((view, path)) = self.arrays.remove(name) else {
+            let n = self.arrays.len();
             let fault = format!("has no array '{name}'; it holds {n} others, perhaps of another kind of model");
             return Err(ModelError::Weights { path: self.first.to_path_buf(), fault });
         };
@@ -168,8 +169,8 @@ impl Arrays<'_> {
     }
 
     /// Passes over an array that repeats another.
-    pub(crate) fn forget(&self, name: &str) {
-        self.arrays.borrow_mut().remove(name);
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.arrays.remove(name);
     }
 
     /// Refuses arrays that nobody took, except tables that follow from the configuration.
@@ -177,8 +178,7 @@ impl Arrays<'_> {
     /// # Errors
     /// Names the first of them.
     pub(crate) fn finish(self) -> Result<(), ModelError> {
-        let arrays = self.arrays.into_inner();
-        let mut left = arrays.iter().filter(|(name, _)| !name.ends_with("rotary_emb.inv_freq"));
+        let mut left = self.arrays.iter().filter(|(name, _)| !name.ends_with("rotary_emb.inv_freq"));
         let Some((name, (view, path))) = left.next() else { return Ok(()) };
         let fault = format!(
             "holds '{name}' of shape {:?} and {} more arrays that this kind of model has no place for",

@@ -78,14 +78,7 @@ pub fn convert(request: &ConvertRequest) -> Result<Converted, RecipeError> {
 
 /// The tokenizer of the metadata.
 fn tokenizer(file: &GgufFile) -> Result<Tokenizer, RecipeError> {
-    let fault = |key: &str, fault: &str| {
-        let value = match file.value(key) {
-            Some(Value::Array(values)) => format!("{} values", values.len()),
-            Some(value) => format!("{value:?}"),
-            None => "nothing".to_owned(),
-        };
-        RecipeError::request(format!("{}: {key} = {value}: {fault}", file.path().display()))
-    };
+    let fault = |key: &str, fault: &str| RecipeError::from(file.unsupported(key, fault));
     match file.value("tokenizer.ggml.model") {
         Some(Value::Text(model)) if model == "gpt2" => {}
         _ => return Err(fault("tokenizer.ggml.model", "only \"gpt2\", byte-level BPE, is supported")),

@@ -144,13 +144,13 @@ fn load(folder: &Path, state: &State, fingerprint: &Hash, learner: &mut Learner)
     let Learner { model, moments, .. } = learner;
     let params = model.params_mut();
     let ids: Vec<_> = params.iter().map(|(id, p)| (id, p.name().to_owned(), p.shape().to_vec())).collect();
-    read_tensors(&folder.join("model.safetensors"), None, |array| {
+    read_tensors(&folder.join("model.safetensors"), |array| {
         ids.iter().try_for_each(|(id, name, shape)| {
             params.values_mut(*id).copy_from_slice(&array(name, shape)?);
             Ok(())
         })
     })?;
-    read_tensors(&folder.join("optimizer.safetensors"), None, |array| {
+    read_tensors(&folder.join("optimizer.safetensors"), |array| {
         ids.iter().try_for_each(|(id, name, shape)| {
             moments.first.get_mut(*id).copy_from_slice(&array(&format!("first_moment.{name}"), shape)?);
             moments.second.get_mut(*id).copy_from_slice(&array(&format!("second_moment.{name}"), shape)?);

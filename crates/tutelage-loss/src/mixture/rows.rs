@@ -82,18 +82,19 @@ impl LogitObjective for Mixture<'_> {
             terms.fill(0.0);
             return;
         };
-        let (target, neg_entropy);
-        let t_k;
-        match (teacher_logits_v, self.sparse) {
-            (Some(teacher_v), _) => (target, neg_entropy) = self.soft_target(math, teacher_v),
+        let values = match (teacher_logits_v, self.sparse) {
+            (Some(teacher_v), _) => {
+                let target = self.soft_target(math, teacher_v);
+                self.taught_row(math, label, logits_v, target, gradient)
+            }
             (None, Some(sparse)) => {
-                let ids;
-                (ids, t_k, neg_entropy) = self.sparse_target(sparse, row);
-                target = TargetRow::Sparse { ids, t_k: &t_k };
+                let (ids, t_k, neg_entropy) = self.sparse_target(sparse, row);
+                let target = (TargetRow::Sparse { ids, t_k: &t_k }, neg_entropy);
+                self.taught_row(math, label, logits_v, target, gradient)
             }
             (None, None) => unreachable!("the text alone has softmax form"),
-        }
-        terms.copy_from_slice(&self.taught_row(math, label, logits_v, (target, neg_entropy), gradient));
+        };
+        terms.copy_from_slice(&values);
     }
 
     fn as_softmax(&self, taught: bool) -> Option<&dyn SoftmaxObjective> {

@@ -6,7 +6,7 @@ use tutelage_run::RandomStream;
 use tutelage_tensor::{Device, Params, Precision};
 
 use super::weights::{Role, Weights};
-use super::{Decoder, DecoderConfig};
+use super::{Decoder, DecoderConfig, Stored, fuse, part_rows};
 use crate::ModelError;
 
 impl Decoder {
@@ -51,13 +51,20 @@ impl Decoder {
         Ok(Self::assemble(config, params, weights))
     }
 
-    /// A model whose weights `values(name, shape)` supplies, into empty parameters.
-    pub(crate) fn from_values<E>(
+    /// A model whose weights `values(name, shape)` supplies, under the family's names, into empty parameters.
+    pub(crate) fn from_stored<E>(
         config: DecoderConfig,
         mut params: Params,
         mut values: impl FnMut(&str, &[usize]) -> Result<Vec<f32>, E>,
     ) -> Result<Self, E> {
-        let weights = Weights::create(&config, &mut params, |name, shape, _| values(name, shape))?;
+        let weights = Weights::create(&config, &mut params, |name, shape, _| match config.family.stored(name) {
+            Stored::Whole(name) => values(&name, shape),
+            Stored::Parts([q, k, v]) => {
+                let [q_shape, k_shape, v_shape] = part_rows(&config).map(|rows| [rows, config.d_model]);
+                let parts = [values(&q, &q_shape)?, values(&k, &k_shape)?, values(&v, &v_shape)?];
+                Ok(fuse(&config, &parts))
+            }
+        })?;
         Ok(Self::assemble(config, params, weights))
     }
 }

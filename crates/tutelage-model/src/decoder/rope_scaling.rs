@@ -6,6 +6,7 @@
 use std::f64::consts::PI;
 
 use serde_json::{Map, Value, json};
+use tutelage_tensor::kernels::attention::RopeTable;
 
 use crate::ModelError;
 
@@ -143,7 +144,7 @@ impl RopeScaling {
 
     /// Angles a position, `[d_head / 2]`, and what cosines and sines are multiplied by.
     pub(super) fn frequencies(&self, d_head: usize, theta: f64) -> (Vec<f64>, f64) {
-        let plain = (0..d_head / 2).map(|i| theta.powf(-2.0 * i as f64 / d_head as f64));
+        let plain = RopeTable::frequencies(d_head, theta).into_iter();
         match *self {
             Self::None => (plain.collect(), 1.0),
             Self::Linear { factor } => (plain.map(|f| f / factor).collect(), 1.0),

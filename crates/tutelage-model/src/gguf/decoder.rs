@@ -6,7 +6,6 @@
 use tutelage_tensor::Params;
 
 use super::{GgufFile, Value};
-use crate::decoder::{Stored, fuse, part_rows};
 use crate::{Decoder, DecoderConfig, Family, ModelError, RopeScaling};
 
 /// Keys of the architecture that are read, or change nothing that is computed.
@@ -32,25 +31,14 @@ impl Decoder {
     /// When its architecture is not known, or weights do not fit the metadata.
     pub fn from_gguf(file: &GgufFile, params: Params) -> Result<Self, ModelError> {
         let config = config(file)?;
-        let sizes = config.clone();
+        let (d_head, d_model) = (config.d_head, config.d_model);
         let mut taken = Vec::new();
-        let mut take = |name: String, shape: &[usize]| {
-            let values = file.take(&name, shape);
-            taken.push(name);
-            values
-        };
-        let model = Self::from_values(config, params, |name, shape| match sizes.family.stored(name) {
-            Stored::Whole(name) => take(tensor_name(&name), shape),
-            Stored::Parts(names) => {
-                let mut parts = [const { Vec::new() }; 3];
-                for ((part, name), rows) in parts.iter_mut().zip(names).zip(part_rows(&sizes)) {
-                    *part = take(tensor_name(&name), &[rows, sizes.d_model])?;
-                }
-                for part in &mut parts[..2] {
-                    *part = halves(part, sizes.d_head, sizes.d_model);
-                }
-                Ok(fuse(&sizes, &parts))
-            }
+        let model = Self::from_stored(config, params, |name, shape| {
+            let stored = tensor_name(name);
+            let values = file.take(&stored, shape);
+            taken.push(stored);
+            let is_rotated = ["q_proj.weight", "k_proj.weight"].iter().any(|end| name.ends_with(end));
+            if is_rotated { values.map(|values| halves(&values, d_head, d_model)) } else { values }
         })?;
         match file.tensors().find(|(name, ..)| !taken.iter().any(|taken| taken == name)) {
             None => Ok(model),
@@ -63,12 +51,7 @@ impl Decoder {
 }
 
 fn config(file: &GgufFile) -> Result<DecoderConfig, ModelError> {
-    let fault = |key: &str, fault: &str| ModelError::UnsupportedMetadata {
-        path: file.path().to_path_buf(),
-        key: key.to_owned(),
-        value: file.value(key).map_or("nothing".to_owned(), |value| format!("{value:?}")),
-        fault: fault.to_owned(),
-    };
+    let fault = |key: &str, fault: &str| file.unsupported(key, fault);
     let architecture = match file.value("general.architecture") {
         Some(Value::Text(name)) if name == "llama" => name.as_str(),
         _ => return Err(fault("general.architecture", "only \"llama\" is supported")),

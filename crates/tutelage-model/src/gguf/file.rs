@@ -69,6 +69,17 @@ impl GgufFile {
         self.metadata.get(key)
     }
 
+    /// The error that a value of the metadata is missing or cannot be used.
+    pub fn unsupported(&self, key: &str, fault: &str) -> ModelError {
+        let value = match self.value(key) {
+            Some(Value::Array(values)) => format!("{} values", values.len()),
+            Some(value) => format!("{value:?}"),
+            None => "nothing".to_owned(),
+        };
+        let (path, key, fault) = (self.path.clone(), key.to_owned(), fault.to_owned());
+        ModelError::UnsupportedMetadata { path, key, value, fault }
+    }
+
     /// Keys and values, by key.
     pub fn metadata(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.metadata.iter().map(|(key, value)| (key.as_str(), value))

@@ -161,6 +161,8 @@ fn wrong_folders_are_refused_by_name() {
         move |folder: &Path| edit(&folder.join(file), from, to)
     };
     refused("outside", "plain", &replace(index, second, "../other.safetensors"), "outside the folder: '../other");
+    let no_files = |folder: &Path| std::fs::write(folder.join(index), "{\"weight_map\": {}}").unwrap();
+    refused("no-files", "plain", &no_files, "names no files");
     refused("missing", "plain", &|folder| std::fs::remove_file(folder.join(second)).unwrap(), second);
     refused(
         "short",

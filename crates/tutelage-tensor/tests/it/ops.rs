@@ -1,5 +1,6 @@
 //! Fast operations against their references, forward and backward, for every instruction set and precision.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tutelage_tensor::kernels::attention::{AttentionShape, KvCache, RopeTable, reference::Inputs};
@@ -152,7 +153,7 @@ fn embeddings_agree() {
 }
 
 /// Packed rows: documents of lengths 1, 70, 100 (more than a block), a gap of two rows, and 30.
-fn packed() -> (Vec<i32>, Vec<std::ops::Range<usize>>) {
+fn packed() -> (Vec<i32>, Vec<Range<usize>>) {
     let documents = vec![0..1, 1..71, 71..171, 173..203];
     let mut positions = vec![0; 203];
     for document in &documents {
@@ -166,26 +167,31 @@ fn packed() -> (Vec<i32>, Vec<std::ops::Range<usize>>) {
 #[test]
 fn attention_agrees_on_packed_documents() {
     let (positions, documents) = packed();
-    let t = positions.len();
     for shape in [
         AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 16 },
         AttentionShape { n_heads: 3, n_kv_heads: 1, d_head: 32 },
         AttentionShape { n_heads: 2, n_kv_heads: 2, d_head: 10 },
     ] {
-        for (device, precision) in modes() {
-            let params = Params::new(&device, precision);
-            let (qkv, g) = (wave(t * shape.qkv_width(), 1, 1.5), wave(t * shape.out_width(), 2, 1.0));
-            let rope = Arc::new(RopeTable::new(shape.d_head, 1e4, 128));
-            let mut tape = Tape::training(&params);
-            let leaf = tape.leaf(activation(&params, &[t, shape.qkv_width()], &qkv));
-            let y = tape.attention(&leaf, shape, &rope, &positions, &documents);
-            let (qkv, g_r) = (rounded(&params, &qkv), rounded(&params, &g));
-            let inputs = Inputs { shape, theta: 1e4, positions: &positions, documents: &documents };
-            check("out", precision, &y.value().to_vec(), &inputs.forward(&qkv));
-            let mut grads = Grads::zeros(&params);
-            let nodes = tape.backward(&y, activation(&params, &[t, shape.out_width()], &g), &mut grads);
-            check("dqkv", precision, &nodes.of(&leaf).unwrap().to_vec(), &inputs.backward(&qkv, &g_r));
-        }
+        check_attention(shape, &positions, &documents);
+    }
+}
+
+/// Attention and its gradient against loops, in every mode.
+fn check_attention(shape: AttentionShape, positions: &[i32], documents: &[Range<usize>]) {
+    let t = positions.len();
+    let max_positions = positions.iter().max().map_or(0, |&last| last as usize + 1);
+    for (device, precision) in modes() {
+        let params = Params::new(&device, precision);
+        let (qkv, g) = (wave(t * shape.qkv_width(), 1, 1.5), wave(t * shape.out_width(), 2, 1.0));
+        let rope = Arc::new(RopeTable::new(shape.d_head, 1e4, max_positions));
+        let mut tape = Tape::training(&params);
+        let leaf = tape.leaf(activation(&params, &[t, shape.qkv_width()], &qkv));
+        let y = tape.attention(&leaf, shape, &rope, positions, documents);
+        let (qkv, g_r) = (rounded(&params, &qkv), rounded(&params, &g));
+        let inputs = Inputs { shape, theta: 1e4, positions, documents };
+        check("out", precision, &y.value().to_vec(), &inputs.forward(&qkv));
+        let nodes = tape.backward(&y, activation(&params, &[t, shape.out_width()], &g), &mut Grads::zeros(&params));
+        check("dqkv", precision, &nodes.of(&leaf).unwrap().to_vec(), &inputs.backward(&qkv, &g_r));
     }
 }
 
@@ -193,21 +199,9 @@ fn attention_agrees_on_packed_documents() {
 #[test]
 fn attention_agrees_on_long_documents() {
     let shape = AttentionShape { n_heads: 2, n_kv_heads: 1, d_head: 16 };
-    let (documents, t) = ([0..130, 130..700], 700);
+    let documents = [0..130, 130..700];
     let positions: Vec<i32> = documents.iter().flat_map(|rows| 0..rows.len() as i32).collect();
-    for (device, precision) in modes() {
-        let params = Params::new(&device, precision);
-        let (qkv, g) = (wave(t * shape.qkv_width(), 1, 1.5), wave(t * shape.out_width(), 2, 1.0));
-        let rope = Arc::new(RopeTable::new(shape.d_head, 1e4, t));
-        let mut tape = Tape::training(&params);
-        let leaf = tape.leaf(activation(&params, &[t, shape.qkv_width()], &qkv));
-        let y = tape.attention(&leaf, shape, &rope, &positions, &documents);
-        let (qkv, g_r) = (rounded(&params, &qkv), rounded(&params, &g));
-        let inputs = Inputs { shape, theta: 1e4, positions: &positions, documents: &documents };
-        check("out", precision, &y.value().to_vec(), &inputs.forward(&qkv));
-        let nodes = tape.backward(&y, activation(&params, &[t, shape.out_width()], &g), &mut Grads::zeros(&params));
-        check("dqkv", precision, &nodes.of(&leaf).unwrap().to_vec(), &inputs.backward(&qkv, &g_r));
-    }
+    check_attention(shape, &positions, &documents);
 }
 
 #[test]
@@ -217,7 +211,7 @@ fn a_cache_fed_in_parts_is_attention_over_the_whole() {
     let params = Params::new(&device, Precision::F32);
     let qkv = wave(t * shape.qkv_width(), 1, 1.5);
     let positions: Vec<i32> = (0..t as i32).collect();
-    let documents = [std::ops::Range { start: 0, end: t }];
+    let documents = [Range { start: 0, end: t }];
     let inputs = Inputs { shape, theta: 1e4, positions: &positions, documents: &documents };
     let expected = inputs.forward(&qkv);
     let mut cache = KvCache::new(shape, Arc::new(RopeTable::new(16, 1e4, 64)), 1, 64);

@@ -11,8 +11,12 @@ pub struct RopeTable {
 impl RopeTable {
     /// Angles `position * theta^(-2i / d_head)`, computed in f64.
     pub fn new(d_head: usize, theta: f64, max_positions: usize) -> Self {
-        let frequencies: Vec<f64> = (0..d_head / 2).map(|i| theta.powf(-2.0 * i as f64 / d_head as f64)).collect();
-        Self::from_frequencies(&frequencies, 1.0, max_positions)
+        Self::from_frequencies(&Self::frequencies(d_head, theta), 1.0, max_positions)
+    }
+
+    /// `theta^(-2i / d_head)`, `[d_head / 2]`.
+    pub fn frequencies(d_head: usize, theta: f64) -> Vec<f64> {
+        (0..d_head / 2).map(|i| theta.powf(-2.0 * i as f64 / d_head as f64)).collect()
     }
 
     /// Angles `position * frequencies[i]`; cosines and sines are multiplied by `factor`, with which the way back

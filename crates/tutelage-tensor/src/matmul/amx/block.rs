@@ -28,6 +28,7 @@ pub(crate) struct Term<'a, L> {
     pub(crate) left: &'a L,
     pub(crate) right: Panels<'a>,
 }
+
 /// Some rows by some columns of the output, over some steps along k.
 pub(in crate::matmul) struct Block<'a, L, E> {
     pub(in crate::matmul) rows: Range<usize>,
