@@ -2,8 +2,11 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod bias;
 pub mod embedding;
+pub mod experts;
 pub mod feed_forward;
+pub mod head_norm;
 pub mod linear;
 pub mod linear_loss;
 pub mod rms_norm;

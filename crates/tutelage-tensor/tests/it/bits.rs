@@ -8,7 +8,7 @@ use tutelage_testkit::wave;
 
 use crate::support::{device, narrow};
 
-const SHAPE: AttentionShape = AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 16 };
+const SHAPE: AttentionShape = AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 16, window: None };
 const D: usize = 64;
 const T: usize = 200;
 
@@ -19,10 +19,10 @@ fn block<'p>(tape: &mut Tape<'p>, x: &Var, ids: &Ids, rope: &Arc<RopeTable>) -> 
     let h = tape.rms_norm(x, ids.0[0], 1e-5);
     let qkv = tape.linear(&h, ids.0[1]);
     let out = tape.attention(&qkv, SHAPE, rope, &positions, &[0..90, 90..T]);
-    let x = tape.linear_add(&out, ids.0[2], x);
+    let x = tape.linear_add(&out, ids.0[2], Some(x));
     let gate = tape.linear(&out, ids.0[3]);
     let h = tape.swiglu(&gate, &out);
-    tape.linear_add(&h, ids.0[2], &x)
+    tape.linear_add(&h, ids.0[2], Some(&x))
 }
 
 /// Gradients of everything, as bits.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bits;
+mod blocks;
 mod linear_loss;
 mod ops;
 mod optimizer;

@@ -11,11 +11,11 @@ use tutelage_testkit::{assert_close, wave};
 
 use crate::support::{activation, device, devices, narrow, one_param, rounded, tolerance, wide};
 
-fn modes() -> impl Iterator<Item = (tutelage_tensor::Device, Precision)> {
+pub(crate) fn modes() -> impl Iterator<Item = (tutelage_tensor::Device, Precision)> {
     devices().into_iter().flat_map(|d| [(d.clone(), Precision::F32), (d, Precision::Bf16)])
 }
 
-fn check(what: &str, precision: Precision, found: &[f32], expected: &[f64]) {
+pub(crate) fn check(what: &str, precision: Precision, found: &[f32], expected: &[f64]) {
     let (absolute, relative) = tolerance(precision);
     assert_close(what, &wide(found), expected, absolute, relative);
 }
@@ -48,7 +48,7 @@ fn linear_add_passes_the_residual_through() {
         let mut tape = Tape::training(&params);
         let leaf = tape.leaf(activation(&params, &[t, k], &x));
         let residual = tape.leaf(Tensor::from_f32(&device, [t, n], &narrow(&r)));
-        let y = tape.linear_add(&leaf, id, &residual);
+        let y = tape.linear_add(&leaf, id, Some(&residual));
         let product = linear::reference::forward(&rounded(&params, &x), &rounded(&params, &w), k);
         let expected: Vec<f64> = product.iter().zip(&r).map(|(a, b)| a + b).collect();
         check("y", precision, &y.value().to_vec(), &expected);
@@ -80,12 +80,12 @@ fn feed_forward_agrees_on_tiles_and_in_parts() {
         let mut tape = Tape::training(&params);
         let leaf = tape.leaf(activation(&params, &[t, d], &x));
         let residual = tape.leaf(Tensor::from_f32(&device, [t, d], &narrow(&r)));
-        let y = tape.feed_forward(&leaf, ids, &residual);
+        let y = tape.feed_forward(&leaf, ids, Some(&residual));
         let unit = feed_forward::reference::forward(&x_r, weights);
         check("y", precision, &y.value().to_vec(), &unit.iter().zip(&r).map(|(a, b)| a + b).collect::<Vec<_>>());
         let mut again = Tape::inference(&params);
         let (x, r) = (again.leaf(leaf.value().clone()), again.leaf(residual.value().clone()));
-        assert!(again.feed_forward(&x, ids, &r).value().to_vec() == y.value().to_vec(), "with and without a way back");
+        assert!(again.feed_forward(&x, ids, Some(&r)).value().to_vec() == y.value().to_vec(), "with and without a way back");
         let mut grads = Grads::zeros(&params);
         let nodes = tape.backward(&y, Tensor::from_f32(&device, [t, d], &narrow(&g)), &mut grads);
         let expected = feed_forward::reference::backward(&x_r, weights, &g_r);
@@ -167,28 +167,30 @@ fn packed() -> (Vec<i32>, Vec<Range<usize>>) {
 #[test]
 fn attention_agrees_on_packed_documents() {
     let (positions, documents) = packed();
-    for shape in [
-        AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 16 },
-        AttentionShape { n_heads: 3, n_kv_heads: 1, d_head: 32 },
-        AttentionShape { n_heads: 2, n_kv_heads: 2, d_head: 10 },
+    for (shape, d_rotary) in [
+        (AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 16, window: None }, 16),
+        (AttentionShape { n_heads: 3, n_kv_heads: 1, d_head: 32, window: None }, 32),
+        (AttentionShape { n_heads: 2, n_kv_heads: 2, d_head: 10, window: None }, 10),
+        (AttentionShape { n_heads: 2, n_kv_heads: 1, d_head: 40, window: Some(33) }, 20),
+        (AttentionShape { n_heads: 2, n_kv_heads: 2, d_head: 16, window: Some(1) }, 16),
     ] {
-        check_attention(shape, &positions, &documents);
+        check_attention(shape, d_rotary, &positions, &documents);
     }
 }
 
 /// Attention and its gradient against loops, in every mode.
-fn check_attention(shape: AttentionShape, positions: &[i32], documents: &[Range<usize>]) {
+fn check_attention(shape: AttentionShape, d_rotary: usize, positions: &[i32], documents: &[Range<usize>]) {
     let t = positions.len();
     let max_positions = positions.iter().max().map_or(0, |&last| last as usize + 1);
     for (device, precision) in modes() {
         let params = Params::new(&device, precision);
         let (qkv, g) = (wave(t * shape.qkv_width(), 1, 1.5), wave(t * shape.out_width(), 2, 1.0));
-        let rope = Arc::new(RopeTable::new(shape.d_head, 1e4, max_positions));
+        let rope = Arc::new(RopeTable::new(d_rotary, 1e4, max_positions));
         let mut tape = Tape::training(&params);
         let leaf = tape.leaf(activation(&params, &[t, shape.qkv_width()], &qkv));
         let y = tape.attention(&leaf, shape, &rope, positions, documents);
         let (qkv, g_r) = (rounded(&params, &qkv), rounded(&params, &g));
-        let inputs = Inputs { shape, theta: 1e4, positions, documents };
+        let inputs = Inputs { shape, theta: 1e4, d_rotary, positions, documents };
         check("out", precision, &y.value().to_vec(), &inputs.forward(&qkv));
         let nodes = tape.backward(&y, activation(&params, &[t, shape.out_width()], &g), &mut Grads::zeros(&params));
         check("dqkv", precision, &nodes.of(&leaf).unwrap().to_vec(), &inputs.backward(&qkv, &g_r));
@@ -198,30 +200,35 @@ fn check_attention(shape: AttentionShape, positions: &[i32], documents: &[Range<
 /// Documents longer than the blocks of keys and the groups of queries.
 #[test]
 fn attention_agrees_on_long_documents() {
-    let shape = AttentionShape { n_heads: 2, n_kv_heads: 1, d_head: 16 };
     let documents = [0..130, 130..700];
     let positions: Vec<i32> = documents.iter().flat_map(|rows| 0..rows.len() as i32).collect();
-    check_attention(shape, &positions, &documents);
+    // Windows that end inside, at the end of, and beyond blocks.
+    for window in [None, Some(7), Some(64), Some(257), Some(1000)] {
+        let shape = AttentionShape { n_heads: 2, n_kv_heads: 1, d_head: 16, window };
+        check_attention(shape, 16, &positions, &documents);
+    }
 }
 
 #[test]
 fn a_cache_fed_in_parts_is_attention_over_the_whole() {
-    let shape = AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 16 };
-    let (device, t) = (device(2), 50);
-    let params = Params::new(&device, Precision::F32);
-    let qkv = wave(t * shape.qkv_width(), 1, 1.5);
-    let positions: Vec<i32> = (0..t as i32).collect();
-    let documents = [Range { start: 0, end: t }];
-    let inputs = Inputs { shape, theta: 1e4, positions: &positions, documents: &documents };
-    let expected = inputs.forward(&qkv);
-    let mut cache = KvCache::new(shape, Arc::new(RopeTable::new(16, 1e4, 64)), 1, 64);
-    let mut found = Vec::new();
-    for part in [0..20, 20..21, 21..22, 22..50] {
-        let rows = &qkv[part.start * shape.qkv_width()..part.end * shape.qkv_width()];
-        let rows = activation(&params, &[part.len(), shape.qkv_width()], rows);
-        found.extend(cache.attend(&device, 0, &rows).to_vec());
-        cache.advance(part.len());
+    for window in [None, Some(9)] {
+        let shape = AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 16, window };
+        let (device, t) = (device(2), 50);
+        let params = Params::new(&device, Precision::F32);
+        let qkv = wave(t * shape.qkv_width(), 1, 1.5);
+        let positions: Vec<i32> = (0..t as i32).collect();
+        let documents = [Range { start: 0, end: t }];
+        let inputs = Inputs { shape, theta: 1e4, d_rotary: 12, positions: &positions, documents: &documents };
+        let expected = inputs.forward(&qkv);
+        let (mut cache, rope) = (KvCache::new(shape, 1, 64), RopeTable::new(12, 1e4, 64));
+        let mut found = Vec::new();
+        for part in [0..20, 20..21, 21..22, 22..50] {
+            let rows = &qkv[part.start * shape.qkv_width()..part.end * shape.qkv_width()];
+            let rows = activation(&params, &[part.len(), shape.qkv_width()], rows);
+            found.extend(cache.attend(&device, 0, &rows, (&rope, &positions[part.clone()])).to_vec());
+            cache.advance(part.len());
+        }
+        assert_eq!(cache.len(), t);
+        check("out", Precision::F32, &found, &expected);
     }
-    assert_eq!(cache.len(), t);
-    check("out", Precision::F32, &found, &expected);
 }

@@ -73,7 +73,7 @@ fn embedding() {
 
 #[test]
 fn attention() {
-    let shape = AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 8 };
+    let shape = AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 8, window: None };
     let positions: Vec<i32> = (0..7).chain(0..12).collect();
     let rope = Arc::new(RopeTable::new(8, 1e4, 16));
     compare("attention", &["qkv"], &[], |tape, x, _| tape.attention(&x[0], shape, &rope, &positions, &[0..7, 7..19]));

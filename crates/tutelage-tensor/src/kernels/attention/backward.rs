@@ -1,5 +1,8 @@
 //! Attention backward, block by block; scores are computed again from the kept log-sum-exp.
 
+use std::ops::Range;
+
+use super::AttentionShape;
 use super::forward::{Inputs, KEYS, QUERIES, transpose};
 use crate::device::DisjointOut;
 use crate::simd::{BlockProduct, Instructions, SimdTask, Strided, exp};
@@ -50,8 +53,8 @@ pub(super) fn backward<T: Element>(
             }
             dq.fill(0.0);
             let head = Head {
+                shape: s,
                 len,
-                d,
                 queries: &queries,
                 keys: &keys,
                 keys_t: &keys_t,
@@ -81,8 +84,8 @@ pub(super) fn backward<T: Element>(
 
 /// One query head over one document, all `[len][d]` unless transposed.
 struct Head<'a> {
+    shape: AttentionShape,
     len: usize,
-    d: usize,
     queries: &'a [f32],
     keys: &'a [f32],
     keys_t: &'a [f32],
@@ -94,13 +97,13 @@ struct Head<'a> {
 
 impl Head<'_> {
     fn query_block(&self, device: &Device, first: usize, dq: &mut [f32], dk: &mut [f32], dv: &mut [f32]) {
-        let (isa, d) = (device.isa(), self.d);
+        let (isa, d) = (device.isa(), self.shape.d_head);
         let n = QUERIES.min(self.len - first);
         let rows = |data| Strided { data, row_stride: d, column_stride: 1 };
         let (q, dout) = (&self.queries[first * d..][..n * d], &self.dout[first * d..][..n * d]);
         let mut p = [0.0; QUERIES * KEYS];
         let mut ds = [0.0; QUERIES * KEYS];
-        for start in (0..first + n).step_by(KEYS) {
+        for start in (self.shape.first_key(first) / KEYS * KEYS..first + n).step_by(KEYS) {
             let width = KEYS.min(self.len - start);
             let against = |a, b, c: &mut [f32]| {
                 let (b, ldb) = (b, self.len);
@@ -109,7 +112,7 @@ impl Head<'_> {
             against(rows(q), &self.keys_t[start..], &mut p);
             against(rows(dout), &self.values_t[start..], &mut ds);
             for r in 0..n {
-                let visible = (first + r + 1).saturating_sub(start).min(width);
+                let visible = self.shape.visible(first + r, start, width);
                 let (p, ds) = (&mut p[r * KEYS..][..width], &mut ds[r * KEYS..][..width]);
                 isa.run(ScoreGradient { p, ds, visible, lse: self.lse[first + r], delta: self.delta[first + r] });
             }
@@ -136,11 +139,11 @@ impl Head<'_> {
     }
 }
 
-/// `p` from scores to probabilities, `ds` from `dp` to `p (dp - delta)`; zero from `visible` on.
+/// `p` from scores to probabilities, `ds` from `dp` to `p (dp - delta)`; zero outside `visible`.
 struct ScoreGradient<'a> {
     p: &'a mut [f32],
     ds: &'a mut [f32],
-    visible: usize,
+    visible: Range<usize>,
     lse: f32,
     delta: f32,
 }
@@ -148,11 +151,11 @@ impl SimdTask for ScoreGradient<'_> {
     type Output = ();
     #[inline(always)]
     fn run<I: Instructions>(self) {
-        let (p, hidden) = self.p.split_at_mut(self.visible);
-        hidden.fill(0.0);
-        let (ds, hidden) = self.ds.split_at_mut(self.visible);
-        hidden.fill(0.0);
-        for (p, ds) in p.iter_mut().zip(ds) {
+        for hidden in [0..self.visible.start, self.visible.end..self.p.len()] {
+            self.p[hidden.clone()].fill(0.0);
+            self.ds[hidden].fill(0.0);
+        }
+        for (p, ds) in self.p[self.visible.clone()].iter_mut().zip(&mut self.ds[self.visible]) {
             *p = exp::<I>(*p - self.lse);
             *ds = *p * (*ds - self.delta);
         }

@@ -1,7 +1,5 @@
 //! Attention of new tokens over a cache of earlier keys and values.
 
-use std::sync::Arc;
-
 use super::super::by_dtype;
 use super::{AttentionShape, RopeTable};
 use crate::simd::RowMath;
@@ -11,7 +9,6 @@ use crate::{Device, Element, Tensor};
 #[derive(Debug)]
 pub struct KvCache {
     shape: AttentionShape,
-    rope: Arc<RopeTable>,
     capacity: usize,
     len: usize,
     layers: Vec<Layer>,
@@ -25,10 +22,10 @@ struct Layer {
 
 impl KvCache {
     /// An empty cache for `capacity` tokens.
-    pub fn new(shape: AttentionShape, rope: Arc<RopeTable>, n_layers: usize, capacity: usize) -> Self {
+    pub fn new(shape: AttentionShape, n_layers: usize, capacity: usize) -> Self {
         let size = shape.n_kv_heads * capacity * shape.d_head;
         let layers = (0..n_layers).map(|_| Layer { keys: vec![0.0; size], values: vec![0.0; size] }).collect();
-        Self { shape, rope, capacity, len: 0, layers }
+        Self { shape, capacity, len: 0, layers }
     }
 
     /// Tokens held.
@@ -51,22 +48,30 @@ impl KvCache {
         self.len += n;
     }
 
-    /// Stores the keys and values of the rows of `qkv`, which follow the tokens held, and attends.
+    /// Stores the keys and values of the rows of `qkv`, which follow the tokens held, and attends; `positions` are
+    /// the rows' places in the rotary table.
     ///
     /// # Panics
     /// When the rows do not fit.
-    pub fn attend(&mut self, device: &Device, layer: usize, qkv: &Tensor) -> Tensor {
+    pub fn attend(
+        &mut self,
+        device: &Device,
+        layer: usize,
+        qkv: &Tensor,
+        (rope, positions): (&RopeTable, &[i32]),
+    ) -> Tensor {
         let (n, _) = qkv.dims2();
+        assert_eq!(n, positions.len(), "rows of qkv and positions");
         assert!(self.len + n <= self.capacity, "{} + {n} tokens in a cache of {}", self.len, self.capacity);
         by_dtype!(qkv.dtype(), T => {
-            self.store::<T>(layer, qkv.slice());
+            self.store::<T>(layer, qkv.slice(), (rope, positions));
             let mut out = device.buffer::<T>(n * self.shape.out_width());
-            self.read(device, layer, qkv.slice(), &mut out);
+            self.read(device, layer, qkv.slice(), (rope, positions), &mut out);
             Tensor::new([n, self.shape.out_width()], out)
         })
     }
 
-    fn store<T: Element>(&mut self, layer: usize, qkv: &[T]) {
+    fn store<T: Element>(&mut self, layer: usize, qkv: &[T], (rope, positions): (&RopeTable, &[i32])) {
         let (s, d) = (self.shape, self.shape.d_head);
         let Layer { keys, values } = &mut self.layers[layer];
         for (t, row) in qkv.chunks_exact(s.qkv_width()).enumerate() {
@@ -76,27 +81,35 @@ impl KvCache {
                     keys[at + c] = row[s.key(kv) + c].to_f32();
                     values[at + c] = row[s.value(kv) + c].to_f32();
                 }
-                self.rope.rotate(&mut keys[at..at + d], (self.len + t) as i32);
+                rope.rotate(&mut keys[at..at + d], positions[t]);
             }
         }
     }
 
-    fn read<T: Element>(&self, device: &Device, layer: usize, qkv: &[T], out: &mut [T]) {
+    fn read<T: Element>(
+        &self,
+        device: &Device,
+        layer: usize,
+        qkv: &[T],
+        (rope, positions): (&RopeTable, &[i32]),
+        out: &mut [T],
+    ) {
         let (s, d) = (self.shape, self.shape.d_head);
         let math = RowMath::new(device.isa());
         let Layer { keys, values } = &self.layers[layer];
         device.for_each_block(out, s.out_width(), |t, out| {
             let row = &qkv[t * s.qkv_width()..][..s.qkv_width()];
-            let visible = self.len + t + 1;
+            let query_row = self.len + t;
+            let visible = s.first_key(query_row)..query_row + 1;
             let (mut query, mut sum) = (vec![0.0; d], vec![0.0; d]);
-            let mut scores = vec![0.0; visible];
+            let mut scores = vec![0.0; visible.len()];
             for (head, out) in out.chunks_exact_mut(d).enumerate() {
                 let (kv, i) = (head / s.group(), head % s.group());
                 for (to, from) in query.iter_mut().zip(&row[s.query(kv, i)..]) {
                     *to = from.to_f32();
                 }
-                self.rope.rotate(&mut query, (self.len + t) as i32);
-                let first = kv * self.capacity * d;
+                rope.rotate(&mut query, positions[t]);
+                let first = (kv * self.capacity + visible.start) * d;
                 for (score, key) in scores.iter_mut().zip(keys[first..].chunks_exact(d)) {
                     *score = math.dot(&query, key);
                 }

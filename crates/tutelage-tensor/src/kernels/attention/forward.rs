@@ -79,7 +79,8 @@ pub(super) fn forward<T: Element>(device: &Device, inputs: &Inputs<'_, T>, out: 
                 let mut block = [0.0; QUERIES * 256];
                 let sums = &mut block[..n * d];
                 let q = &queries[first * d..][..n * d];
-                query_block(device, (q, &keys_t, &values), (first, n, len, d), sums, &mut lse[first..first + n]);
+                let lse = &mut lse[first..first + n];
+                query_block(device, s, (q, &keys_t, &values), (first, n, len), sums, lse);
                 for (r, sums) in sums.chunks_exact(d).enumerate() {
                     let at = (rows.start + first + r) * s.out_width() + head * d;
                     // SAFETY: as above, for these columns of `out`.
@@ -96,16 +97,17 @@ pub(super) fn forward<T: Element>(device: &Device, inputs: &Inputs<'_, T>, out: 
 /// Attention of `n` queries from `first` on over all keys they may see.
 fn query_block(
     device: &Device,
+    shape: AttentionShape,
     (queries, keys_t, values): (&[f32], &[f32], &[f32]),
-    (first, n, len, d): (usize, usize, usize, usize),
+    (first, n, len): (usize, usize, usize),
     out: &mut [f32],
     lse: &mut [f32],
 ) {
-    let isa = device.isa();
+    let (isa, d) = (device.isa(), shape.d_head);
     let mut max = [f32::NEG_INFINITY; QUERIES];
     let mut sum = [0.0; QUERIES];
     let mut scores = [0.0; QUERIES * KEYS];
-    for start in (0..first + n).step_by(KEYS) {
+    for start in (shape.first_key(first) / KEYS * KEYS..first + n).step_by(KEYS) {
         let width = KEYS.min(len - start);
         BlockProduct {
             m: n,
@@ -121,11 +123,11 @@ fn query_block(
         .compute(isa);
         for r in 0..n {
             let scores = &mut scores[r * KEYS..][..width];
-            if start > first + r {
+            let visible = shape.visible(first + r, start, width);
+            if visible.is_empty() {
                 scores.fill(0.0);
                 continue;
             }
-            let visible = width.min(first + r + 1 - start);
             let shrink = isa.run(RunningSoftmax { scores, visible, max: &mut max[r], sum: &mut sum[r] });
             if shrink != 1.0 {
                 for x in &mut out[r * d..][..d] {
@@ -155,10 +157,10 @@ fn query_block(
 }
 
 /// Turns scores into unnormalised weights against the running maximum; returns by what the sums so far
-/// shrink. Keys from `visible` on get weight zero.
+/// shrink. Keys outside `visible` get weight zero.
 struct RunningSoftmax<'a> {
     scores: &'a mut [f32],
-    visible: usize,
+    visible: Range<usize>,
     max: &'a mut f32,
     sum: &'a mut f32,
 }
@@ -166,19 +168,20 @@ impl SimdTask for RunningSoftmax<'_> {
     type Output = f32;
     #[inline(always)]
     fn run<I: Instructions>(self) -> f32 {
-        let (seen, hidden) = self.scores.split_at_mut(self.visible);
+        self.scores[..self.visible.start].fill(0.0);
+        self.scores[self.visible.end..].fill(0.0);
+        let seen = &mut self.scores[self.visible];
         let mut max = *self.max;
-        for &x in seen.iter() {
+        for &x in &*seen {
             max = if x > max { x } else { max };
         }
         for x in seen.iter_mut() {
             *x = exp::<I>(*x - max);
         }
         let mut sum = 0.0;
-        for &x in seen.iter() {
+        for &x in &*seen {
             sum += x;
         }
-        hidden.fill(0.0);
         let shrink = exp::<I>(*self.max - max);
         *self.sum = multiply_add::<I>(*self.sum, shrink, sum);
         *self.max = max;

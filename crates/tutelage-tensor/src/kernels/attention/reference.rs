@@ -10,6 +10,8 @@ pub struct Inputs<'a> {
     pub shape: AttentionShape,
     /// Base of the rotary angles.
     pub theta: f64,
+    /// Columns of a head that are rotated, from the first on.
+    pub d_rotary: usize,
     /// Position of each row.
     pub positions: &'a [i32],
     /// Rows of each document.
@@ -20,10 +22,10 @@ impl Inputs<'_> {
     fn rotated(&self, row: &[f64], column: usize, position: i32, sign: f64) -> Vec<f64> {
         let d = self.shape.d_head;
         let head = &row[column..column + d];
-        let half = d / 2;
-        let mut out = vec![0.0; d];
+        let half = self.d_rotary / 2;
+        let mut out = head.to_vec();
         for i in 0..half {
-            let angle = sign * f64::from(position) * self.theta.powf(-2.0 * i as f64 / d as f64);
+            let angle = sign * f64::from(position) * self.theta.powf(-2.0 * i as f64 / self.d_rotary as f64);
             out[i] = head[i] * angle.cos() - head[i + half] * angle.sin();
             out[i + half] = head[i + half] * angle.cos() + head[i] * angle.sin();
         }
@@ -39,7 +41,8 @@ impl Inputs<'_> {
                 for kv in 0..s.n_kv_heads {
                     for i in 0..s.group() {
                         let q = self.rotated(row(t), s.query(kv, i), self.positions[t], 1.0);
-                        let scores: Vec<f64> = (document.start..=t)
+                        let first = (t + 1).saturating_sub(s.window.unwrap_or(usize::MAX)).max(document.start);
+                        let scores: Vec<f64> = (first..=t)
                             .map(|u| {
                                 let k = self.rotated(row(u), s.key(kv), self.positions[u], 1.0);
                                 q.iter().zip(&k).map(|(a, b)| a * b).sum::<f64>() / (s.d_head as f64).sqrt()
@@ -49,7 +52,7 @@ impl Inputs<'_> {
                         let exps: Vec<f64> = scores.iter().map(|x| (x - max).exp()).collect();
                         let sum: f64 = exps.iter().sum();
                         let p: Vec<f64> = exps.iter().map(|x| x / sum).collect();
-                        visit(t, kv, i, document.start..t + 1, &p);
+                        visit(t, kv, i, first..t + 1, &p);
                     }
                 }
             }

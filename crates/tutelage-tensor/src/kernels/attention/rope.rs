@@ -1,6 +1,6 @@
 //! Rotary position embedding (Su et al., 2104.09864), the half-rotation kind.
 
-/// Cosines and sines for positions below `max_positions`.
+/// Cosines and sines of positions, of the first so many columns of a head; the others are not rotated.
 #[derive(Debug)]
 pub struct RopeTable {
     half: usize,
@@ -43,7 +43,7 @@ impl RopeTable {
     /// Rotates a head in place.
     pub(super) fn rotate(&self, head: &mut [f32], position: i32) {
         let (cos, sin) = self.at(position);
-        let (low, high) = head.split_at_mut(self.half);
+        let (low, high) = head[..2 * self.half].split_at_mut(self.half);
         for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
             (*low, *high) = (*low * cos - *high * sin, *high * cos + *low * sin);
         }
@@ -52,7 +52,7 @@ impl RopeTable {
     /// The gradient's rotation, the inverse where angles alone are changed.
     pub(super) fn rotate_back(&self, head: &mut [f32], position: i32) {
         let (cos, sin) = self.at(position);
-        let (low, high) = head.split_at_mut(self.half);
+        let (low, high) = head[..2 * self.half].split_at_mut(self.half);
         for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
             (*low, *high) = (*low * cos + *high * sin, *high * cos - *low * sin);
         }

@@ -1,5 +1,7 @@
 //! Heads, and where they lie in a row.
 
+use std::ops::Range;
+
 /// Sizes of an attention layer.
 ///
 /// A row of the fused product is laid out per key-value group, as InternLM2's checkpoints are
@@ -12,6 +14,8 @@ pub struct AttentionShape {
     pub n_kv_heads: usize,
     /// Size of a head; even, for the rotation.
     pub d_head: usize,
+    /// Keys that a query sees, its own the last of them; all before it where `None`.
+    pub window: Option<usize>,
 }
 
 impl AttentionShape {
@@ -43,6 +47,22 @@ impl AttentionShape {
     /// First column of the value of group `kv`.
     pub(super) fn value(self, kv: usize) -> usize {
         self.query(kv, self.group() + 1)
+    }
+
+    /// First row of a document that its row `query` sees.
+    pub(super) fn first_key(self, query: usize) -> usize {
+        self.window.map_or(0, |window| (query + 1).saturating_sub(window))
+    }
+
+    /// Row of a document from which on no query sees a key before row `end`.
+    pub(super) fn last_query(self, end: usize) -> usize {
+        self.window.map_or(usize::MAX, |window| (end - 1).saturating_add(window))
+    }
+
+    /// Of `width` keys from row `start` on, those that row `query` sees.
+    pub(super) fn visible(self, query: usize, start: usize, width: usize) -> Range<usize> {
+        let end = (query + 1).saturating_sub(start).min(width);
+        self.first_key(query).saturating_sub(start).min(end)..end
     }
 
     /// `1 / sqrt(d_head)`.

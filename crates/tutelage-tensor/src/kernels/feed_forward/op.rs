@@ -5,8 +5,8 @@ use crate::{Tape, Var};
 
 impl Tape<'_> {
     /// `residual + (silu(x W1^T) * (x W3^T)) W2^T` for activations `x [t, d_model]` and an f32 residual stream
-    /// `[t, d_model]` -> f32 `[t, d_model]`.
-    pub fn feed_forward(&mut self, x: &Var, weights: FeedForward, residual: &Var) -> Var {
+    /// `[t, d_model]` -> f32 `[t, d_model]`; without one the product alone.
+    pub fn feed_forward(&mut self, x: &Var, weights: FeedForward, residual: Option<&Var>) -> Var {
         #[cfg(target_arch = "x86_64")]
         if super::tiles::suits(self.params(), weights, x) {
             return super::tiles::record(self, x, weights, residual);

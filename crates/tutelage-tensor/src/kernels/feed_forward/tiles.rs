@@ -25,7 +25,7 @@ pub(super) fn suits(params: &Params, weights: FeedForward, x: &Var) -> bool {
         && params.get(weights.w1).shape()[0].is_multiple_of(2 * LANES)
 }
 
-pub(super) fn record(tape: &mut Tape<'_>, x: &Var, weights: FeedForward, residual: &Var) -> Var {
+pub(super) fn record(tape: &mut Tape<'_>, x: &Var, weights: FeedForward, residual: Option<&Var>) -> Var {
     let params = tape.params();
     let device = params.device();
     let (t, _) = x.value().dims2();
@@ -40,9 +40,11 @@ pub(super) fn record(tape: &mut Tape<'_>, x: &Var, weights: FeedForward, residua
         tile_product(device, t, &terms, &Gated { h: DisjointOut::new(&mut h), gate_up, d_ff });
     });
     let h = Tensor::new([t, d_ff], h);
-    let value = device.timed("feed-forward, out", || linear::forward_add(params, weights.w2, &h, residual.value()));
+    let from = residual.map(Var::value);
+    let value = device.timed("feed-forward, out", || linear::forward_add(params, weights.w2, &h, from));
     tape.record(value, || {
-        Box::new(FeedForwardNode { x: x.value().clone(), gate_up, h, weights, nodes: (x.node(), residual.node()) })
+        let nodes = (x.node(), residual.and_then(Var::node));
+        Box::new(FeedForwardNode { x: x.value().clone(), gate_up, h, weights, nodes })
     })
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn forward_into(params: &Params, weight: ParamId, x: &Tensor, out: Ou
 }
 
 /// `dy W` in the type of `dy`.
-pub(super) fn input_gradient(params: &Params, weight: ParamId, grad: &Tensor) -> Tensor {
+pub(crate) fn input_gradient(params: &Params, weight: ParamId, grad: &Tensor) -> Tensor {
     let k = params.get(weight).shape()[1];
     product(params.device(), k, grad, params.backward_rhs(weight))
 }
@@ -84,12 +84,16 @@ pub(crate) fn as_activation(params: &Params, grad: &Tensor) -> Tensor {
     }
 }
 
-/// `residual + x W^T`, f32.
-pub(crate) fn forward_add(params: &Params, weight: ParamId, x: &Tensor, residual: &Tensor) -> Tensor {
-    let from = residual.slice::<f32>();
-    let mut out: Buffer<f32> = params.device().buffer(from.len());
-    forward_into(params, weight, x, Out::SumF32 { from, out: &mut out });
-    Tensor::new(residual.shape(), out)
+/// `residual + x W^T`, or the product alone, f32.
+pub(crate) fn forward_add(params: &Params, weight: ParamId, x: &Tensor, residual: Option<&Tensor>) -> Tensor {
+    let shape = [x.dims2().0, params.get(weight).shape()[0]];
+    let mut out: Buffer<f32> = params.device().buffer(shape[0] * shape[1]);
+    let to = match residual {
+        Some(residual) => Out::SumF32 { from: residual.slice(), out: &mut out },
+        None => Out::F32(&mut out),
+    };
+    forward_into(params, weight, x, to);
+    Tensor::new(shape, out)
 }
 
 /// The output variant for a type that a product overwrites.

@@ -1,7 +1,6 @@
 //! Linear layers on the tape.
 
 use super::cpu;
-use crate::matmul::Out;
 use crate::tape::{Backward, Node};
 use crate::{ParamId, Tape, Tensor, Var};
 
@@ -45,19 +44,17 @@ impl Tape<'_> {
         self.record(value, || Box::new(Linear { x: x.value().clone(), node: x.node(), weight }))
     }
 
-    /// `residual + x W^T` for an f32 residual stream `[t, n]` -> f32 `[t, n]`.
-    pub fn linear_add(&mut self, x: &Var, weight: ParamId, residual: &Var) -> Var {
+    /// `residual + x W^T` for an f32 residual stream `[t, n]` -> f32 `[t, n]`; without one the product alone.
+    pub fn linear_add(&mut self, x: &Var, weight: ParamId, residual: Option<&Var>) -> Var {
         let params = self.params();
-        let value = params.device().timed("linear", || cpu::forward_add(params, weight, x.value(), residual.value()));
+        let from = residual.map(Var::value);
+        let value = params.device().timed("linear", || cpu::forward_add(params, weight, x.value(), from));
         let linear = Linear { x: x.value().clone(), node: x.node(), weight };
-        self.record(value, || Box::new(LinearAdd { linear, residual: residual.node() }))
+        self.record(value, || Box::new(LinearAdd { linear, residual: residual.and_then(Var::node) }))
     }
 
     /// `x W^T` in f32, whatever the activations' type; for logits, so there is no way back.
     pub fn linear_f32(&self, x: &Var, weight: ParamId) -> Tensor {
-        let (t, n) = (x.value().dims2().0, self.params().get(weight).shape()[0]);
-        let mut out = self.device().buffer::<f32>(t * n);
-        cpu::forward_into(self.params(), weight, x.value(), Out::F32(&mut out));
-        Tensor::new([t, n], out)
+        cpu::forward_add(self.params(), weight, x.value(), None)
     }
 }

@@ -4,21 +4,31 @@ use super::super::ROW_BLOCK;
 use crate::simd::{Instructions, LANES, RowMath, SimdTask, fold, load, multiply_add, store};
 use crate::{Device, Element};
 
-/// Writes `out[t, d]` and `inv_rms[t]`.
-pub(super) fn forward<T: Element>(device: &Device, x: &[f32], w: &[f32], eps: f32, out: &mut [T], inv_rms: &mut [f32]) {
+/// Writes `out[t, d]`, to which a residual is added if there is one, and `inv_rms[t]`.
+pub(super) fn forward<T: Element>(
+    device: &Device,
+    (x, residual): (&[f32], Option<&[f32]>),
+    w: &[f32],
+    eps: f32,
+    out: &mut [T],
+    inv_rms: &mut [f32],
+) {
     let d = w.len();
     let math = RowMath::new(device.isa());
     device.for_each_block2((out, ROW_BLOCK * d), (inv_rms, ROW_BLOCK), |index, out, inv_rms| {
-        let x = &x[index * ROW_BLOCK * d..];
-        for ((row, out), inv) in x.chunks_exact(d).zip(out.chunks_exact_mut(d)).zip(inv_rms) {
+        for (r, (out, inv)) in out.chunks_exact_mut(d).zip(inv_rms).enumerate() {
+            let at = (index * ROW_BLOCK + r) * d;
+            let row = &x[at..][..d];
             *inv = 1.0 / (math.dot(row, row) / d as f32 + eps).sqrt();
-            device.isa().run(Normalise { row, w, inv: *inv, out });
+            let residual = residual.map(|residual| &residual[at..][..d]);
+            device.isa().run(Normalise { row, residual, w, inv: *inv, out });
         }
     });
 }
 
 struct Normalise<'a, T> {
     row: &'a [f32],
+    residual: Option<&'a [f32]>,
     w: &'a [f32],
     inv: f32,
     out: &'a mut [T],
@@ -31,6 +41,12 @@ impl<T: Element> SimdTask for Normalise<'_, T> {
             let (mut x, w) = (load(self.row, at), load(self.w, at));
             for i in 0..LANES {
                 x[i] = x[i] * self.inv * w[i];
+            }
+            if let Some(residual) = self.residual {
+                let residual = load(residual, at);
+                for i in 0..LANES {
+                    x[i] += residual[i];
+                }
             }
             store::<I, T>(self.out, at, x);
         }

@@ -5,6 +5,19 @@ use super::cpu;
 use crate::tape::{Backward, Node};
 use crate::{Buffer, ParamId, Tape, Tensor, Var};
 
+/// A norm whose result was added to a residual stream.
+struct RmsNormAdd {
+    norm: RmsNorm,
+    residual: Option<usize>,
+}
+
+impl<'p> Node<'p> for RmsNormAdd {
+    fn backward(self: Box<Self>, grad: Tensor, cx: &mut Backward<'_, 'p>) {
+        cx.add(self.residual, grad.clone());
+        Box::new(self.norm).backward(grad, cx);
+    }
+}
+
 struct RmsNorm {
     x: Tensor,
     node: Option<usize>,
@@ -45,9 +58,21 @@ impl Tape<'_> {
         let mut inv_rms = device.buffer(t);
         let value = by_dtype!(self.params().precision().activation(), T => {
             let mut out = device.buffer::<T>(t * d);
-            device.timed("norm", || cpu::forward(device, x.value().slice(), w, eps, &mut out, &mut inv_rms));
+            device.timed("norm", || cpu::forward(device, (x.value().slice(), None), w, eps, &mut out, &mut inv_rms));
             Tensor::new([t, d], out)
         });
         self.record(value, || Box::new(RmsNorm { x: x.value().clone(), node: x.node(), weight, inv_rms }))
+    }
+
+    /// `residual + x / sqrt(mean(x^2) + eps) * w` over rows of f32 `[t, d]` -> f32 `[t, d]`.
+    pub fn rms_norm_add(&mut self, x: &Var, weight: ParamId, eps: f32, residual: &Var) -> Var {
+        let (t, d) = x.value().dims2();
+        let device = self.device();
+        let w = self.params().get(weight).values();
+        let (mut inv_rms, mut out) = (device.buffer(t), device.buffer::<f32>(t * d));
+        let inputs = (x.value().slice(), Some(residual.value().slice()));
+        device.timed("norm", || cpu::forward(device, inputs, w, eps, &mut out, &mut inv_rms));
+        let norm = RmsNorm { x: x.value().clone(), node: x.node(), weight, inv_rms };
+        self.record(Tensor::new([t, d], out), || Box::new(RmsNormAdd { norm, residual: residual.node() }))
     }
 }

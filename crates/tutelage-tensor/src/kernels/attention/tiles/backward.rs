@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use half::bf16;
 
+use super::super::AttentionShape;
 use super::super::forward::Inputs;
 use super::head::{Padded, ROWS_AHEAD, RotateRow};
-use super::{GROUP, KEYS, QUERIES, TILE};
+use super::{GROUP, KEYS, QUERIES, TILE, seeing};
 use crate::device::DisjointOut;
 use crate::matmul::{Round, SmallProduct, Tiles, left_tile};
 use crate::simd::{Instructions, LANES, SimdTask, exp, fold, load, multiply_add, prefetch, store};
@@ -53,6 +54,7 @@ pub(in super::super) fn backward(
             size.load(device, inputs, rows, s.query(kv, i), Some(s.scale()), &mut queries);
             gradient_rows(device, size, rows, (grad, out), (s.out_width(), index * s.d_head), &mut dout, &mut delta);
             let head = Head {
+                shape: s,
                 size,
                 queries: &queries,
                 queries_c: &size.pack_columns(device, &queries),
@@ -126,6 +128,7 @@ impl Work {
 
 /// One query head over one document: rows `[lp][dp]`, and packed over columns (`_c`: over rows).
 struct Head<'a> {
+    shape: AttentionShape,
     size: Padded,
     queries: &'a [bf16],
     queries_c: &'a [bf16],
@@ -143,9 +146,8 @@ impl Head<'_> {
     fn query_group(&self, device: &Device, tiles: &Tiles, first: usize, work: &mut Work) {
         work.dq.fill(0.0);
         let end = (first + GROUP).min(self.size.lp);
-        for start in (0..end).step_by(KEYS) {
-            // Queries before the first of these keys see none of them.
-            let seeing = first.max(start)..end;
+        for start in (self.shape.first_key(first) / KEYS * KEYS..end).step_by(KEYS) {
+            let seeing = seeing(self.shape, start, first..end);
             for block in seeing.clone().step_by(QUERIES) {
                 let width = KEYS.min(end - start);
                 let (rows, keys) = (block * self.size.dp, (start, width));
@@ -160,7 +162,7 @@ impl Head<'_> {
                     device.isa().run(ScoreGradient {
                         scores: &work.p[at.clone()],
                         dp: &work.dp[at.clone()],
-                        visible: if known { (row + 1 - start).min(width) } else { 0 },
+                        visible: if known { self.shape.visible(row, start, width) } else { 0..0 },
                         lse: if known { self.lse[row] } else { 0.0 },
                         delta: self.delta[row],
                         p: &mut work.p_rounded[from..][at.clone()],
@@ -208,11 +210,11 @@ impl Head<'_> {
     }
 }
 
-/// Scores to probabilities, `dp` to `p (dp - delta)`, both rounded; zero from `visible` on.
+/// Scores to probabilities, `dp` to `p (dp - delta)`, both rounded; zero outside `visible`.
 struct ScoreGradient<'a> {
     scores: &'a [f32],
     dp: &'a [f32],
-    visible: usize,
+    visible: Range<usize>,
     lse: f32,
     delta: f32,
     p: &'a mut [bf16],
@@ -231,8 +233,10 @@ impl SimdTask for ScoreGradient<'_> {
             store::<I, bf16>(self.p, at, p);
             store::<I, bf16>(self.ds, at, ds);
         }
-        self.p[self.visible..].fill(bf16::ZERO);
-        self.ds[self.visible..].fill(bf16::ZERO);
+        for hidden in [0..self.visible.start, self.visible.end..self.p.len()] {
+            self.p[hidden.clone()].fill(bf16::ZERO);
+            self.ds[hidden].fill(bf16::ZERO);
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! Forward.
 
+use std::ops::Range;
+
 use half::bf16;
 
+use super::super::AttentionShape;
 use super::super::forward::Inputs;
 use super::head::Padded;
-use super::{GROUP, KEYS, QUERIES};
+use super::{GROUP, KEYS, QUERIES, seeing};
 use crate::Device;
 use crate::device::DisjointOut;
 use crate::matmul::Tiles;
@@ -35,7 +38,7 @@ pub(in super::super) fn forward(device: &Device, inputs: &Inputs<'_, bf16>, out:
             // SAFETY: tasks differ in document or head, so no other task writes these rows of `lse`.
             let lse = unsafe { lse.slice(head * n_rows + rows.start, size.len) };
             for first in (0..size.len).step_by(GROUP) {
-                let totals = query_group(device, &tiles, size, (&queries, &keys, &values), first, &mut work);
+                let totals = query_group(device, &tiles, (s, size), (&queries, &keys, &values), first, &mut work);
                 for r in 0..GROUP.min(size.len - first) {
                     let (max, sum) = totals[r];
                     lse[first + r] = max + sum.ln();
@@ -60,7 +63,7 @@ struct Work {
 fn query_group(
     device: &Device,
     tiles: &Tiles,
-    size: Padded,
+    (shape, size): (AttentionShape, Padded),
     (queries, keys, values): (&[bf16], &[bf16], &[bf16]),
     first: usize,
     work: &mut Work,
@@ -68,14 +71,13 @@ fn query_group(
     let mut totals = [(f32::NEG_INFINITY, 0.0); GROUP];
     work.sums.fill(0.0);
     let end = (first + GROUP).min(size.lp);
-    for start in (0..end).step_by(KEYS) {
-        // Queries before the first of these keys see none of them.
-        for block in (first.max(start)..end).step_by(QUERIES) {
+    for start in (shape.first_key(first) / KEYS * KEYS..end).step_by(KEYS) {
+        for block in seeing(shape, start, first..end).step_by(QUERIES) {
             let (from, totals) = (block - first, &mut totals[block - first..][..QUERIES]);
             let width = KEYS.min(block + QUERIES - start);
             size.scores(tiles, (&queries[block * size.dp..], keys), (start, width), &mut work.scores);
             for (r, total) in totals.iter_mut().enumerate() {
-                let visible = (block + r + 1 - start).min(width);
+                let visible = shape.visible(block + r, start, width);
                 let (scores, p) = (&mut work.scores[r * KEYS..][..width], &mut work.p[r * KEYS..][..width]);
                 let sums = &mut work.sums[(from + r) * size.dp..][..size.dp];
                 device.isa().run(RunningSoftmax { scores, p, sums, visible, total });
@@ -88,19 +90,23 @@ fn query_group(
 }
 
 /// Turns scores into unnormalised weights against the running maximum, and shrinks the sums so far to it. Keys
-/// from `visible` on get weight zero.
+/// outside `visible` get weight zero.
 struct RunningSoftmax<'a> {
     scores: &'a mut [f32],
     p: &'a mut [bf16],
     sums: &'a mut [f32],
-    visible: usize,
+    visible: Range<usize>,
     total: &'a mut (f32, f32),
 }
 impl SimdTask for RunningSoftmax<'_> {
     type Output = ();
     #[inline(always)]
     fn run<I: Instructions>(self) {
-        self.scores[self.visible..].fill(f32::NEG_INFINITY);
+        if self.visible.is_empty() {
+            return self.p.fill(bf16::ZERO);
+        }
+        self.scores[..self.visible.start].fill(f32::NEG_INFINITY);
+        self.scores[self.visible.end..].fill(f32::NEG_INFINITY);
         let (before, sum) = *self.total;
         let largest = largest(self.scores);
         // Scores that are no numbers are no maximum, but are seen in the sum.

@@ -149,7 +149,7 @@ impl Padded {
     }
 }
 
-/// A head's row, rotated (back, if `BACK`) by the angles of its position, times `scale`.
+/// A head's row, its first columns rotated (back, if `BACK`) by the angles of its position, times `scale`.
 pub(super) struct RotateRow<'a, S, const BACK: bool> {
     pub(super) from: &'a [S],
     pub(super) cos: &'a [f32],
@@ -162,8 +162,10 @@ impl<S: Element, const BACK: bool> SimdTask for RotateRow<'_, S, BACK> {
     #[inline(always)]
     fn run<I: Instructions>(self) {
         let half = self.cos.len();
-        let (low, high) = self.from.split_at(half);
-        let (out_low, out_high) = self.out.split_at_mut(half);
+        let (from, rest) = self.from.split_at(2 * half);
+        let (low, high) = from.split_at(half);
+        let (out, out_rest) = self.out.split_at_mut(2 * half);
+        let (out_low, out_high) = out.split_at_mut(half);
         for at in (0..half).step_by(LANES) {
             let (mut a, mut b) = (load(low, at), load(high, at));
             let (cos, sin) = (load(self.cos, at), load(self.sin, at));
@@ -175,6 +177,9 @@ impl<S: Element, const BACK: bool> SimdTask for RotateRow<'_, S, BACK> {
             }
             store::<I, bf16>(out_low, at, a);
             store::<I, bf16>(out_high, at, b);
+        }
+        for at in (0..rest.len()).step_by(LANES) {
+            store::<I, bf16>(out_rest, at, load(rest, at).map(|x| x * self.scale));
         }
     }
 }

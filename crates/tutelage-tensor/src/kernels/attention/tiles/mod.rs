@@ -7,6 +7,9 @@ mod backward;
 mod forward;
 mod head;
 
+use std::ops::Range;
+
+use super::AttentionShape;
 pub(super) use backward::backward;
 pub(super) use forward::forward;
 
@@ -18,3 +21,9 @@ const GROUP: usize = 4 * QUERIES;
 const KEYS: usize = 256;
 /// Rows of 32 elements in a packed tile.
 const TILE: usize = 512;
+
+/// Of a group of queries, the blocks that see any of the keys from `start` on.
+fn seeing(shape: AttentionShape, start: usize, group: Range<usize>) -> Range<usize> {
+    let last = shape.last_query(start + KEYS).min(group.end).next_multiple_of(QUERIES);
+    group.start.max(start)..last.min(group.end)
+}
