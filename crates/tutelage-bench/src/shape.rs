@@ -1,7 +1,7 @@
 //! Sizes of a step, by name.
 
 use serde::Serialize;
-use tutelage_model::{DecoderConfig, Family, RopeScaling};
+use tutelage_model::{DecoderConfig, Family, Options, RopeScaling};
 
 use crate::BenchError;
 
@@ -81,12 +81,13 @@ impl Shape {
             d_head: self.d_model / self.n_heads,
             d_ff: self.d_ff,
             tied_embeddings: false,
+            options: Options::default(),
             max_positions: self.seq_len,
             rope_theta: 10_000.0,
             rope_scaling: RopeScaling::None,
             norm_eps: 1e-5,
             init_std: 0.02,
-            bos: 0,
+            bos: Some(0),
             eos: 0,
             more_eos: Vec::new(),
         }

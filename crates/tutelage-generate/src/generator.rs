@@ -85,7 +85,7 @@ impl Generator {
         if self.tokenizer.adds_bos() || ids.is_empty() {
             ids.insert(0, self.tokenizer.bos());
         }
-        let positions = self.model.config().max_positions;
+        let positions = self.model.config().n_positions();
         if ids.len() >= positions {
             let found = format!("the prompt has {} tokens where the model has {positions} positions", ids.len());
             return Err(GenerateError::Request(found));

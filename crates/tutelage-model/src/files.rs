@@ -1,47 +1,79 @@
 //! The Hugging Face folder: `config.json`, safetensors under the family's names, and our manifest of hashes.
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tutelage_run::{Hash, read_json, write_json};
 use tutelage_tensor::{Device, Params, Precision};
 
-use crate::decoder::{Stored, part_rows, split};
-use crate::tensors::{Named, WeightFiles, write_tensors};
-use crate::{Decoder, DecoderConfig, ModelError};
+use crate::decoder::{Layout, Spec};
+use crate::planned::PlannedArrays;
+use crate::tensors::{StoredType, write_folder};
+use crate::{Decoder, DecoderConfig, ModelError, StoredModel};
 
 /// `tutelage.json` of a model's folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelManifest {
     /// Always `tutelage-model-1`.
     pub format: String,
-    /// Hash of `model.safetensors`.
+    /// Hash of `model.safetensors`, or of the hashes of its parts.
     pub weights: Hash,
     /// Hash of the tokenizer it was trained with.
     pub tokenizer: Hash,
 }
 
+/// How weights are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SaveOptions {
+    /// The type of all of them.
+    pub dtype: StoredType,
+    /// The most that a file holds, unless one array is larger.
+    pub max_shard_bytes: u64,
+}
+
+impl Default for SaveOptions {
+    /// f32, in files of 5 GB.
+    fn default() -> Self {
+        Self { dtype: StoredType::F32, max_shard_bytes: 5_000_000_000 }
+    }
+}
+
+/// Writes a folder out of weights that are supplied one after another, under a configuration that computes the same.
+pub(crate) fn save_folder(
+    config: &DecoderConfig,
+    folder: &Path,
+    tokenizer: &Hash,
+    options: SaveOptions,
+    weight: &mut dyn FnMut(&Spec) -> Result<Vec<f32>, ModelError>,
+) -> Result<Hash, ModelError> {
+    let mut arrays = PlannedArrays::new(config, Layout::Folder(config.family));
+    let plan = arrays.plan();
+    let how = (options.dtype, options.max_shard_bytes);
+    let weights = write_folder(folder, &plan, how, &mut |array| arrays.values(array, weight))?;
+    let mut json = config.to_json();
+    json["torch_dtype"] = json!(options.dtype.torch_name());
+    write_json(&folder.join("config.json"), &json)?;
+    let ids = json!({ "bos_token_id": config.bos, "eos_token_id": config.eos_ids() });
+    write_json(&folder.join("generation_config.json"), &ids)?;
+    let manifest =
+        ModelManifest { format: "tutelage-model-1".to_owned(), weights: weights.clone(), tokenizer: tokenizer.clone() };
+    write_json(&folder.join("tutelage.json"), &manifest)?;
+    Ok(weights)
+}
+
 impl Decoder {
-    /// Writes `config.json`, `generation_config.json`, `model.safetensors` and `tutelage.json` into a folder.
+    /// Writes `config.json`, `generation_config.json`, weights in f32 and `tutelage.json` into a folder.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path, tokenizer: &Hash) -> Result<Hash, ModelError> {
-        let stored = self.stored();
-        let arrays: Vec<Named<'_>> =
-            stored.iter().map(|(name, shape, values)| (name.clone(), shape.clone(), &values[..])).collect();
-        let weights = write_tensors(&folder.join("model.safetensors"), &arrays)?;
-        write_json(&folder.join("config.json"), &self.config().to_json())?;
-        let ids = serde_json::json!({ "bos_token_id": self.config().bos, "eos_token_id": self.config().eos_ids() });
-        write_json(&folder.join("generation_config.json"), &ids)?;
-        let manifest = ModelManifest {
-            format: "tutelage-model-1".to_owned(),
-            weights: weights.clone(),
-            tokenizer: tokenizer.clone(),
-        };
-        write_json(&folder.join("tutelage.json"), &manifest)?;
-        Ok(weights)
+        save_folder(self.config(), folder, tokenizer, SaveOptions::default(), &mut |spec| self.weight(spec))
+    }
+
+    fn weight(&self, spec: &Spec) -> Result<Vec<f32>, ModelError> {
+        let param = self.params().iter().map(|(_, param)| param).find(|param| param.name() == spec.name);
+        Ok(param.map(|param| param.values().to_vec()).unwrap_or_default())
     }
 
     /// Reads a folder; where our manifest is there, the weights' hash is compared.
@@ -49,7 +81,7 @@ impl Decoder {
     /// # Errors
     /// When a file is missing or damaged, or weights do not fit the configuration.
     pub fn load(folder: &Path, device: &Device, precision: Precision) -> Result<Self, ModelError> {
-        Self::load_into(folder, Params::new(device, precision))
+        StoredModel::open(folder)?.decoder(Params::new(device, precision))
     }
 
     /// The same for inference alone, see [`Params::frozen`].
@@ -57,39 +89,28 @@ impl Decoder {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_frozen(folder: &Path, device: &Device, precision: Precision) -> Result<Self, ModelError> {
-        Self::load_into(folder, Params::frozen(device, precision))
+        StoredModel::open(folder)?.decoder(Params::frozen(device, precision))
     }
+}
 
-    fn load_into(folder: &Path, params: Params) -> Result<Self, ModelError> {
-        let config = DecoderConfig::from_json(&read_json(&folder.join("config.json"))?)?;
-        let manifest = folder.join("tutelage.json");
-        let manifest: Option<ModelManifest> = manifest.exists().then(|| read_json(&manifest)).transpose()?;
-        let expected = manifest.as_ref().map(|m| &m.weights);
-        let files = WeightFiles::open(folder, expected)?;
-        let mut arrays = files.arrays()?;
-        let repeated = match config.family.stored("output.weight") {
-            Stored::Whole(name) if config.tied_embeddings => Some(name),
-            _ => None,
-        };
-        let model = Self::from_stored(config, params, |name, shape| arrays.take(name, shape))?;
-        if let Some(name) = repeated {
-            arrays.forget(&name);
-        }
-        arrays.finish()?;
-        Ok(model)
+/// `config.json`, and the ids of `generation_config.json` that end a text where that is there.
+///
+/// # Errors
+/// When a file is damaged, or what it asks for is not supported.
+pub(crate) fn read_config(folder: &Path) -> Result<DecoderConfig, ModelError> {
+    let mut json: Value = read_json(&folder.join("config.json"))?;
+    let generation = folder.join("generation_config.json");
+    let generation: Value = if generation.exists() { read_json(&generation)? } else { Value::Null };
+    let ids = |json: &Value| match &json["eos_token_id"] {
+        Value::Array(ids) => ids.clone(),
+        Value::Null => Vec::new(),
+        id => vec![id.clone()],
+    };
+    let (mut all, more) = (ids(&json), ids(&generation));
+    let n = all.len();
+    all.extend(more.into_iter().filter(|id| !ids(&json).contains(id)));
+    if let (true, Some(fields)) = (all.len() > n, json.as_object_mut()) {
+        fields.insert("eos_token_id".to_owned(), Value::Array(all));
     }
-
-    /// The weights as the family's files hold them.
-    fn stored(&self) -> Vec<(String, Vec<usize>, Cow<'_, [f32]>)> {
-        let config = self.config();
-        let arrays = self.params().iter().flat_map(|(_, param)| match config.family.stored(param.name()) {
-            Stored::Whole(name) => vec![(name, param.shape().to_vec(), Cow::Borrowed(param.values()))],
-            Stored::Parts(names) => {
-                let rows = part_rows(config).into_iter().zip(split(config, param.values()));
-                let part = |(name, (rows, values))| (name, vec![rows, config.d_model], Cow::Owned(values));
-                names.into_iter().zip(rows).map(part).collect()
-            }
-        });
-        arrays.collect()
-    }
+    DecoderConfig::from_json(&json)
 }

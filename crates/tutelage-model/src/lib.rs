@@ -6,8 +6,8 @@
 //!   packed documents for training, [`Decoder::continue_hidden`] over a cache for generation.
 //! - [`Decoder::random`] documents the initialisation; [`Decoder::save`] and [`Decoder::load`] are the
 //!   Hugging Face folder.
-//!
-//! - [`GgufFile`]: llama.cpp's files, quantised or not; [`Decoder::from_gguf`].
+//! - [`StoredModel`]: a model in files, read a weight at a time: loaded, or written otherwise.
+//! - [`GgufFile`]: llama.cpp's files, quantised or not.
 //!
 //! A forward pass sees ids, positions and a cache: never a file, a tokenizer or a loss.
 
@@ -15,10 +15,13 @@ mod decoder;
 mod error;
 mod files;
 mod gguf;
+mod planned;
+mod stored;
 mod tensors;
 
-pub use decoder::{Decoder, DecoderConfig, Family, Input, RopeScaling};
+pub use decoder::{Decoder, DecoderConfig, ExpertOptions, Family, Input, Options, RopeScaling};
 pub use error::ModelError;
-pub use files::ModelManifest;
-pub use gguf::{GgufFile, Value};
-pub use tensors::{Named, read_tensors, write_tensors};
+pub use files::{ModelManifest, SaveOptions};
+pub use gguf::{GgufFile, GgufType, Value};
+pub use stored::StoredModel;
+pub use tensors::{Named, StoredType, read_tensors, write_tensors};

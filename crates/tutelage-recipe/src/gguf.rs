@@ -1,14 +1,16 @@
-//! GGUF files: a model with its tokenizer in one file, used as it is or turned into a folder.
+//! GGUF files: a model with its tokenizer in one file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tutelage_generate::Generator;
-use tutelage_model::{Decoder, GgufFile, Value};
-use tutelage_run::{create_folder, hash_bytes, write_atomic, write_json};
+use tutelage_model::{GgufFile, StoredModel, Value};
 use tutelage_tensor::{Params, Precision};
 use tutelage_token::{Tokenizer, Vocabulary};
 
 use crate::{EngineChoice, RecipeError};
+
+/// ggml's type of a token that stands for nothing.
+const UNUSED: i32 = 5;
 
 /// Whether a path is a GGUF file by its name.
 pub(crate) fn is_gguf(path: &Path) -> bool {
@@ -19,65 +21,47 @@ pub(crate) fn is_gguf(path: &Path) -> bool {
 pub(crate) fn generator(path: &Path, engine: &EngineChoice) -> Result<Generator, RecipeError> {
     let file = GgufFile::open(path)?;
     let tokenizer = tokenizer(&file)?;
-    let model = Decoder::from_gguf(&file, Params::frozen(&engine.device()?, Precision::Bf16))?;
+    let model = StoredModel::from_gguf(file)?.decoder(Params::frozen(&engine.device()?, Precision::Bf16))?;
     Ok(Generator::new(model, tokenizer)?)
 }
 
-/// What to convert.
-#[derive(Debug, Clone)]
-pub struct ConvertRequest {
-    /// A GGUF file.
-    pub input: PathBuf,
-    /// The folder to write.
-    pub out: PathBuf,
-    /// What to compute with.
-    pub engine: EngineChoice,
-}
-
-/// What was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Converted {
-    /// Its family.
-    pub family: &'static str,
-    /// Weights.
-    pub n_weights: u64,
-    /// Entries of its tokenizer.
-    pub vocab_size: usize,
-}
-
-/// Turns a GGUF file into a Hugging Face folder: weights dequantised to f32, `config.json`, `tokenizer.json`,
-/// `tokenizer_config.json` with the chat template.
+/// Metadata of a tokenizer for a model of `rows` rows; rows beyond the entries are unused tokens.
 ///
 /// # Errors
-/// When the file is not whole or not supported, or the folder holds a model already.
-pub fn convert(request: &ConvertRequest) -> Result<Converted, RecipeError> {
-    let ConvertRequest { input, out, engine } = request;
-    if !is_gguf(input) {
-        let message = format!("{}: only GGUF files (NAME.gguf) are converted", input.display());
-        return Err(RecipeError::request(message));
+/// When llama.cpp has no such tokenizer.
+pub(crate) fn metadata(
+    name: &str,
+    tokenizer: &Tokenizer,
+    chat_template: Option<&str>,
+    rows: usize,
+) -> Result<Vec<(String, Value)>, RecipeError> {
+    let fault = |error| RecipeError::request(format!("the tokenizer cannot be written to a GGUF file: {error}"));
+    let mut vocabulary = tokenizer.to_vocabulary().map_err(fault)?;
+    for row in vocabulary.tokens.len()..rows {
+        vocabulary.tokens.push(format!("[PAD{row}]"));
+        vocabulary.token_types.push(UNUSED);
     }
-    if out.join("config.json").exists() {
-        let message = format!("{}: holds a model already; choose another folder", out.display());
-        return Err(RecipeError::request(message));
-    }
-    let file = GgufFile::open(input)?;
-    let tokenizer = tokenizer(&file)?;
-    let model = Decoder::from_gguf(&file, Params::frozen(&engine.device()?, Precision::F32))?;
-    create_folder(out)?;
-    let json = tokenizer.to_json()?;
-    write_atomic(&out.join("tokenizer.json"), json.as_bytes())?;
-    let mut config = tokenizer.config_json();
-    if let Some(Value::Text(template)) = file.value("tokenizer.chat_template") {
-        config["chat_template"] = template.as_str().into();
-    }
-    write_json(&out.join("tokenizer_config.json"), &config)?;
-    model.save(out, &hash_bytes(json.as_bytes()))?;
-    let c = model.config();
-    Ok(Converted { family: c.family.title(), n_weights: c.n_weights(), vocab_size: tokenizer.vocab_size() })
+    let text = |text: &str| Value::Text(text.to_owned());
+    let texts = |all: &[String]| Value::Array(all.iter().map(|x| text(x)).collect());
+    let whole = |n: u32| Value::Integer(n.into());
+    let types = vocabulary.token_types.iter().map(|&kind| Value::Integer(kind.into()));
+    let mut out = vec![
+        ("general.name", text(name)),
+        ("tokenizer.ggml.model", text("gpt2")),
+        ("tokenizer.ggml.pre", text(&vocabulary.pre)),
+        ("tokenizer.ggml.tokens", texts(&vocabulary.tokens)),
+        ("tokenizer.ggml.token_type", Value::Array(types.collect())),
+        ("tokenizer.ggml.merges", texts(&vocabulary.merges)),
+        ("tokenizer.ggml.bos_token_id", whole(vocabulary.bos)),
+        ("tokenizer.ggml.eos_token_id", whole(vocabulary.eos)),
+        ("tokenizer.ggml.add_bos_token", Value::Bool(vocabulary.adds_bos)),
+    ];
+    out.extend(chat_template.map(|template| ("tokenizer.chat_template", text(template))));
+    Ok(out.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
 /// The tokenizer of the metadata.
-fn tokenizer(file: &GgufFile) -> Result<Tokenizer, RecipeError> {
+pub(crate) fn tokenizer(file: &GgufFile) -> Result<Tokenizer, RecipeError> {
     let fault = |key: &str, fault: &str| RecipeError::from(file.unsupported(key, fault));
     match file.value("tokenizer.ggml.model") {
         Some(Value::Text(model)) if model == "gpt2" => {}

@@ -8,6 +8,7 @@
 //! - [`inspect`]: what any file or folder of ours is, and whether it is whole. [`continue_text`]: a model's
 //!   folder or GGUF file continues a prompt. [`convert`]: a GGUF file becomes a folder.
 
+mod convert;
 mod engine;
 mod error;
 mod generate;
@@ -18,9 +19,9 @@ pub mod plan;
 pub mod run;
 pub mod spec;
 
+pub use convert::{ConvertRequest, Converted, convert};
 pub use engine::EngineChoice;
 pub use error::RecipeError;
 pub use generate::{GenerateRequest, continue_text};
-pub use gguf::{ConvertRequest, Converted, convert};
 pub use inspect::{Finding, inspect};
 pub use load::{Recipe, load};

@@ -18,6 +18,9 @@ pub struct MetricsRecord {
     /// Distance to the teacher, per token, where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub kd_loss: Option<f64>,
+    /// Balance loss of experts, where there are any: the experts a token goes to where all are used evenly.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub balance_loss: Option<f64>,
     /// Learning rate of the step.
     pub lr: f64,
     /// Weight of the teacher in the step.

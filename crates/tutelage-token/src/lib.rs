@@ -11,6 +11,7 @@
 
 mod decoder;
 mod error;
+mod pre;
 mod tokenizer;
 mod vocabulary;
 

@@ -1,17 +1,17 @@
-//! A tokenizer from the vocabulary that a GGUF file carries.
+//! The vocabulary that a GGUF file carries, to and from a tokenizer.
 
 use serde_json::{Value, json};
 
-use crate::{TokenError, Tokenizer};
+use crate::{TokenError, Tokenizer, pre};
 
 /// A byte-level BPE vocabulary with its merges, as GGUF's metadata has them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vocabulary {
     /// How text is divided before merging (`tokenizer.ggml.pre`).
     pub pre: String,
     /// Entries by id, in the printable alphabet of byte-level BPE.
     pub tokens: Vec<String>,
-    /// ggml's type of each: 1 ordinary, 3 control, 4 written by users; empty if all are ordinary.
+    /// ggml's type of each: 1 ordinary, 3 control, 4 written by users, 5 unused; empty if all are ordinary.
     pub token_types: Vec<i32>,
     /// Pairs, divided by a space, by falling rank.
     pub merges: Vec<String>,
@@ -23,8 +23,10 @@ pub struct Vocabulary {
     pub adds_bos: bool,
 }
 
+const ORDINARY: i32 = 1;
 const CONTROL: i32 = 3;
 const BY_USERS: i32 = 4;
+const UNUSED: i32 = 5;
 
 impl Tokenizer {
     /// The tokenizer of a vocabulary.
@@ -51,6 +53,10 @@ impl Tokenizer {
                 })
             })
             .collect();
+        let Some(pre_tokenizer) = pre::pre_tokenizer(&vocabulary.pre) else {
+            let known = pre::names().join(", ");
+            return fault(format!("text is divided by rules called '{}'; supported are {known}", vocabulary.pre));
+        };
         let byte_level =
             json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
         let tokenizer = json!({
@@ -59,12 +65,12 @@ impl Tokenizer {
             "padding": null,
             "added_tokens": added,
             "normalizer": null,
-            "pre_tokenizer": pre_tokenizer(&vocabulary.pre, &byte_level)?,
+            "pre_tokenizer": pre_tokenizer,
             "post_processor": null,
             "decoder": byte_level,
             "model": {
                 "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-                "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+                "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": pre::ignores_merges(&vocabulary.pre),
                 "vocab": entries, "merges": merges,
             },
         });
@@ -79,19 +85,53 @@ impl Tokenizer {
         });
         Self::from_files(tokenizer.to_string().as_bytes(), Some(&config))
     }
-}
 
-/// How text is divided, by llama.cpp's name for it.
-fn pre_tokenizer(name: &str, byte_level: &Value) -> Result<Value, TokenError> {
-    match name {
-        "gpt-2" => Ok(byte_level.clone()),
-        "smollm" => Ok(json!({
-            "type": "Sequence",
-            "pretokenizers": [{ "type": "Digits", "individual_digits": true }, byte_level],
-        })),
-        other => Err(TokenError::Format(format!(
-            "text is divided by rules called '{other}'; only \"gpt-2\" and \"smollm\" are supported"
-        ))),
+    /// The vocabulary of a byte-level BPE, as GGUF's metadata has it.
+    ///
+    /// # Errors
+    /// When it is another kind of tokenizer, or divides text in a way that llama.cpp has no name for.
+    pub fn to_vocabulary(&self) -> Result<Vocabulary, TokenError> {
+        let fault = |fault: &str| TokenError::Format(fault.to_owned());
+        let json: Value = serde_json::from_str(&self.to_json()?).map_err(|e| TokenError::Format(e.to_string()))?;
+        let model = &json["model"];
+        let pre = pre::name_of(&json["pre_tokenizer"]);
+        let is_plain = model["type"] == "BPE" && model["byte_fallback"] != json!(true) && json["normalizer"].is_null();
+        if !is_plain {
+            return Err(fault("only byte-level BPE without a normalizer is written to GGUF files"));
+        }
+        let pre = pre.ok_or_else(|| fault("divides text in a way that llama.cpp has no name for"))?;
+        let mut vocabulary = Vocabulary {
+            pre: pre.to_owned(),
+            tokens: vec![String::new(); self.vocab_size()],
+            token_types: vec![UNUSED; self.vocab_size()],
+            merges: Vec::new(),
+            bos: self.bos(),
+            eos: self.eos(),
+            adds_bos: self.adds_bos(),
+        };
+        let mut set = |token: &str, id: Option<u64>, kind: i32| {
+            let id = id.and_then(|id| usize::try_from(id).ok()).filter(|&id| id < vocabulary.tokens.len());
+            let id = id.ok_or_else(|| fault("has ids that leave gaps"))?;
+            token.clone_into(&mut vocabulary.tokens[id]);
+            vocabulary.token_types[id] = kind;
+            Ok::<_, TokenError>(())
+        };
+        for (token, id) in model["vocab"].as_object().into_iter().flatten() {
+            set(token, id.as_u64(), ORDINARY)?;
+        }
+        for added in json["added_tokens"].as_array().into_iter().flatten() {
+            let kind = if added["special"] == json!(true) { CONTROL } else { BY_USERS };
+            set(added["content"].as_str().unwrap_or_default(), added["id"].as_u64(), kind)?;
+        }
+        for merge in model["merges"].as_array().into_iter().flatten() {
+            vocabulary.merges.push(match merge {
+                Value::Array(pair) => {
+                    pair.iter().map(|part| part.as_str().unwrap_or_default()).collect::<Vec<_>>().join(" ")
+                }
+                merge => merge.as_str().unwrap_or_default().to_owned(),
+            });
+        }
+        Ok(vocabulary)
     }
 }
 
@@ -129,6 +169,10 @@ mod tests {
         assert_eq!((read.bos(), read.eos(), read.adds_bos()), (0, 1, false));
         assert_eq!(read.encode("ab</s>1").unwrap(), tokenizer.encode("ab</s>1").unwrap());
         assert!(!read.encode("ab</s>1").unwrap().contains(&1), "text is no control token");
+        for pre in ["smollm", "gpt-2", "llama-bpe", "qwen2", "gpt-4o"] {
+            let vocabulary = Vocabulary { pre: pre.to_owned(), ..small() };
+            assert_eq!(Tokenizer::from_vocabulary(&vocabulary).unwrap().to_vocabulary().unwrap(), vocabulary);
+        }
     }
 
     #[test]

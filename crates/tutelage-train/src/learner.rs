@@ -22,6 +22,8 @@ pub struct Learner {
 pub struct StepOutcome {
     /// Means over the learned tokens.
     pub terms: Terms,
+    /// Balance loss of experts, where there are any.
+    pub balance: Option<f64>,
     /// Tokens that went through the model.
     pub tokens: u64,
     /// Norm of the gradient before clipping.
@@ -70,7 +72,8 @@ impl Learner {
                 update(&mut self.model, &self.grads, &mut self.moments, config, step, grad_norm);
             }
             self.grads.clear();
-            Ok(StepOutcome { terms: result.terms, tokens: result.tokens, grad_norm, updated })
+            let (terms, balance, tokens) = (result.terms, result.balance, result.tokens);
+            Ok(StepOutcome { terms, balance, tokens, grad_norm, updated })
         })
     }
 }

@@ -15,14 +15,24 @@ pub struct Interval {
     loss: f64,
     lm_loss: f64,
     kd_loss: f64,
+    #[serde(default)]
+    balance: Option<f64>,
 }
 
 impl Interval {
-    pub(crate) fn add(&mut self, terms: Terms) {
+    pub(crate) fn add(&mut self, terms: Terms, balance: Option<f64>) {
         self.steps += 1;
         self.loss += terms.loss;
         self.lm_loss += terms.lm;
         self.kd_loss += terms.kd;
+        if let Some(balance) = balance {
+            *self.balance.get_or_insert(0.0) += balance;
+        }
+    }
+
+    /// Mean balance loss, where there are experts.
+    pub(crate) fn balance(&self) -> Option<f64> {
+        self.balance.map(|sum| sum / self.steps.max(1) as f64)
     }
 
     /// Mean loss, text loss and distance.
@@ -90,6 +100,7 @@ impl Recorder {
         self.throughput.append(&throughput)?;
         let optional = [
             ("train/kd_loss", record.kd_loss),
+            ("train/balance_loss", record.balance_loss),
             ("schedule/alpha", record.alpha),
             ("schedule/temperature", record.temperature),
             ("heldout/loss", record.heldout_loss),

@@ -11,6 +11,8 @@ use crate::{Distillation, TrainConfig, TrainError};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct StepResult {
     pub(crate) terms: Terms,
+    /// Balance loss of experts, where there are any; its share is in the objective.
+    pub(crate) balance: Option<f64>,
     /// Rows that went through the model.
     pub(crate) tokens: u64,
 }
@@ -29,6 +31,7 @@ pub(crate) fn accumulate(
     let scale = 1.0 / n_targets.max(1) as f32;
     let mut sums = [0.0; 3];
     let mut tokens = 0;
+    let mut balance = None;
     for batch in batches {
         let targets = match teacher.as_deref_mut() {
             Some(teacher) => teacher.targets(teacher_input(batch))?,
@@ -41,14 +44,23 @@ pub(crate) fn accumulate(
         };
         let mut tape = Tape::training(model.params());
         let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
-        let hidden = model.hidden(&mut tape, input);
+        let share = f64::from(scale) * batch.n_targets() as f64;
+        let load = model.new_load(share);
+        let hidden = model.hidden_with_load(&mut tape, input, load.as_ref());
         let objective = mixture.with_targets(&targets);
         let (terms, _) = tape.linear_loss_backward(&hidden, model.head(), live, &objective, grads);
         sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += term);
+        if let Some(load) = load {
+            *balance.get_or_insert(0.0) += share * load.loss();
+        }
         tokens += batch.ids.len() as u64;
     }
     let means = sums.map(|sum| sum / n_targets.max(1) as f64);
-    Ok(StepResult { terms: Terms::from_sums(&means), tokens })
+    let mut terms = Terms::from_sums(&means);
+    if let (Some(balance), Some(experts)) = (balance, &model.config().options.experts) {
+        terms.loss += experts.balance * balance;
+    }
+    Ok(StepResult { terms, balance, tokens })
 }
 
 fn teacher_input(batch: &Batch) -> TeacherInput<'_> {

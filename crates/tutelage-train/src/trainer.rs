@@ -93,7 +93,7 @@ pub fn train(
         if !result.updated {
             return Err(diverged(&result, at.step, saved, &checkpoints));
         }
-        at.interval.add(result.terms);
+        at.interval.add(result.terms, result.balance);
         at.tokens += result.tokens;
         at.step += 1;
         report(&mut job, learner.model(), &mut at, result.grad_norm, &mut recorder, observer)?;
@@ -183,6 +183,7 @@ fn report(
         loss,
         lm_loss,
         kd_loss: distillation.map(|_| kd_loss),
+        balance_loss: at.interval.balance(),
         lr: of(&config.lr),
         alpha: distillation.map(|d| of(&d.alpha)),
         temperature: distillation.map(|d| of(&d.temperature)),

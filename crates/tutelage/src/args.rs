@@ -74,14 +74,27 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Bench,
     },
-    /// Turn a GGUF file into a Hugging Face folder: weights in f32, configuration, tokenizer, chat template
-    #[command(after_help = "Example:\n  tutelage convert SmolLM2-135M-Instruct.Q4_1.gguf --out models/smollm2")]
+    /// Write a model in another form: folders of other families and types, GGUF files, and back
+    #[command(after_help = "Examples:\n  \
+        tutelage convert SmolLM2-135M-Instruct.Q4_1.gguf --out models/smollm2\n  \
+        tutelage convert runs/quickstart/models/student/model --out student-llama --family llama --dtype bf16\n  \
+        tutelage convert student-llama --out student.gguf --dtype q8_0\n\n\
+        Another family is written where it computes the same; what it does not have is named.")]
     Convert {
-        /// The GGUF file
+        /// A model's folder, or a GGUF file
         input: PathBuf,
-        /// The folder to write
-        #[arg(long, value_name = "DIR")]
+        /// The folder to write, or the GGUF file where the name ends in .gguf
+        #[arg(long, value_name = "PATH")]
         out: PathBuf,
+        /// The family to write, by its model_type: llama, mistral, internlm2 ... [default: as it is]
+        #[arg(long, value_name = "NAME")]
+        family: Option<String>,
+        /// Type of weights: f32, bf16, f16 in folders [default: f32]; f32, f16, bf16, q8_0 in GGUF files [default: f16]
+        #[arg(long, value_name = "TYPE")]
+        dtype: Option<String>,
+        /// Most of a file of weights, such as 500MB [default: 5GB]
+        #[arg(long, value_name = "SIZE", value_parser = size)]
+        max_shard_size: Option<u64>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -169,4 +182,18 @@ pub(crate) enum BenchTeacher {
     None,
     Live,
     Cached,
+}
+
+/// Bytes of a size such as `500MB` (powers of ten, as in file managers and Hugging Face's libraries).
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 1,
+        "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        _ => return Err("expected a number with B, KB, MB or GB".to_owned()),
+    };
+    let number = digits.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).filter(|&n| n > 0);
+    number.ok_or_else(|| "expected a whole number, with B, KB, MB or GB".to_owned())
 }

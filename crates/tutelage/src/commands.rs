@@ -34,7 +34,10 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
         Command::Report { runs, json } => report(&runs, json),
         Command::Inspect { path, json } => print_findings(&path, json),
         Command::Bench { what } => bench(what, &engine).map(|()| ExitCode::SUCCESS),
-        Command::Convert { input, out, json } => convert_model(ConvertRequest { input, out, engine }, json),
+        Command::Convert { input, out, family, dtype, max_shard_size, json } => {
+            let max_shard_bytes = max_shard_size;
+            convert_model(&ConvertRequest { input, out, family, dtype, max_shard_bytes }, json)
+        }
         Command::Generate { model, prompt, max_tokens, temperature, top_k, top_p, seed, json } => {
             let request = GenerateRequest { model, prompt, max_tokens, temperature, top_k, top_p, seed, engine };
             generate(&request, json)
@@ -194,15 +197,18 @@ fn print_findings(path: &Path, json: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn convert_model(request: ConvertRequest, json: bool) -> Result<ExitCode, Failure> {
-    let done = convert(&request)?;
+fn convert_model(request: &ConvertRequest, json: bool) -> Result<ExitCode, Failure> {
+    let done = convert(request)?;
     let out = request.out.display();
     if json {
-        let Converted { family, n_weights, vocab_size } = done;
-        let facts = json!({ "out": out.to_string(), "family": family, "weights": n_weights, "vocab_size": vocab_size });
+        let Converted { family, dtype, n_weights, vocab_size } = done;
+        let out = out.to_string();
+        let facts =
+            json!({ "out": out, "family": family, "dtype": dtype, "weights": n_weights, "vocab_size": vocab_size });
         print_json(&facts)?;
     } else {
-        println!("{out}: {}, {} weights, {} entries", done.family, done.n_weights, done.vocab_size);
+        let entries = done.vocab_size.map_or("no tokenizer".to_owned(), |n| format!("tokenizer of {n} entries"));
+        println!("{out}: {}, {} weights in {}, {entries}", done.family, done.n_weights, done.dtype);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -50,8 +50,12 @@ impl Weights {
 /// Measures all of them.
 pub(super) fn all(shape: &Shape, bench: &mut Bench<'_>) {
     let config = shape.config();
-    let heads =
-        AttentionShape { n_heads: shape.n_heads, n_kv_heads: shape.n_kv_heads, d_head: shape.d_model / shape.n_heads };
+    let heads = AttentionShape {
+        n_heads: shape.n_heads,
+        n_kv_heads: shape.n_kv_heads,
+        d_head: shape.d_model / shape.n_heads,
+        window: None,
+    };
     let mut weights = Weights::new(shape, heads.qkv_width(), bench.device);
     let (t, d) = (shape.tokens(), shape.d_model);
     let ids: Vec<i32> = {
@@ -116,7 +120,7 @@ fn linear_add(bench: &mut Bench<'_>, w: &Weights, t: usize, d: usize) {
     let inputs = vec![random(bench.device, t, d, Precision::Bf16), random(bench.device, t, d, Precision::F32)];
     let (sizes, reference) = (format!("{t} x {d} -> {d}"), references::product(t, d, d));
     let op = Operation { name: "linear, added", sizes, forward, backward, reference, params: &w.params, inputs };
-    bench.tape(op, |tape, x| tape.linear_add(&x[0], w.out, &x[1]));
+    bench.tape(op, |tape, x| tape.linear_add(&x[0], w.out, Some(&x[1])));
 }
 
 fn attention(bench: &mut Bench<'_>, w: &Weights, shape: &Shape, heads: AttentionShape, rope: &Arc<RopeTable>) {
@@ -147,7 +151,7 @@ fn feed_forward(bench: &mut Bench<'_>, w: &Weights, shape: &Shape) {
     let inputs = vec![random(bench.device, t, d, Precision::Bf16), random(bench.device, t, d, Precision::F32)];
     let (sizes, reference) = (format!("{t} x {d} -> {d_ff} -> {d}"), references::gated(t, d, d_ff));
     let op = Operation { name: "feed-forward", sizes, forward, backward, reference, params: &w.params, inputs };
-    bench.tape(op, |tape, x| tape.feed_forward(&x[0], w.feed_forward, &x[1]));
+    bench.tape(op, |tape, x| tape.feed_forward(&x[0], w.feed_forward, Some(&x[1])));
 }
 
 /// The output layer with its loss: forward alone, and both passes together.

@@ -59,7 +59,13 @@ pub(super) fn attention(shape: AttentionShape, documents: usize, len: usize) -> 
     let rows = len.min(256);
     let positions: Vec<i32> = (0..rows as i32).collect();
     let document = 0..rows;
-    let inputs = Inputs { shape, theta: 1e4, positions: &positions, documents: std::slice::from_ref(&document) };
+    let inputs = Inputs {
+        shape,
+        theta: 1e4,
+        d_rotary: shape.d_head,
+        positions: &positions,
+        documents: std::slice::from_ref(&document),
+    };
     let (qkv, grad) = (values(rows * shape.qkv_width()), values(rows * shape.out_width()));
     let factor = documents as f64 * (len as f64 / rows as f64).powi(2);
     scaled(factor, time(|| inputs.forward(&qkv)), time(|| inputs.backward(&qkv, &grad)))

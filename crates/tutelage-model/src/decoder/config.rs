@@ -1,6 +1,6 @@
 //! Sizes of a decoder.
 
-use super::{Family, RopeScaling};
+use super::{Family, Options, RopeScaling};
 use crate::ModelError;
 
 /// Sizes of a decoder.
@@ -24,7 +24,9 @@ pub struct DecoderConfig {
     pub d_ff: usize,
     /// Whether the embeddings are the output layer too.
     pub tied_embeddings: bool,
-    /// Longest document.
+    /// What only some families have.
+    pub options: Options,
+    /// Longest document, as the model was trained; [`DecoderConfig::n_positions`] may be more.
     pub max_positions: usize,
     /// Base of the rotary angles.
     pub rope_theta: f64,
@@ -34,8 +36,8 @@ pub struct DecoderConfig {
     pub norm_eps: f64,
     /// Deviation of the initial weights.
     pub init_std: f64,
-    /// Id that begins a document.
-    pub bos: u32,
+    /// Id that begins a document, if the model has one.
+    pub bos: Option<u32>,
     /// Id that ends a document.
     pub eos: u32,
     /// Other ids that end a text when one is written: of a turn in a chat, for example.
@@ -44,9 +46,31 @@ pub struct DecoderConfig {
 
 const MAX_D_HEAD: usize = 256;
 const MAX_LAYERS: usize = 1 << 16;
+const MAX_EXPERTS: usize = 1 << 12;
 const MAX_WEIGHTS: f64 = 1e13;
 
 impl DecoderConfig {
+    /// The configuration in another family that computes the same.
+    ///
+    /// # Errors
+    /// When there is none: names what the other family does not have.
+    pub fn converted(&self, family: Family) -> Result<Self, ModelError> {
+        let mut config = Self { family, ..self.clone() };
+        if family.rotates_pairs() && config.options.d_rotary.is_none() {
+            config.options.d_rotary = Some(self.d_head);
+        }
+        if !family.rotates_pairs() && config.options.d_rotary == Some(self.d_head) {
+            config.options.d_rotary = None;
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Positions that the model can rotate to: more than `max_positions` where a scaling extends them.
+    pub fn n_positions(&self) -> usize {
+        self.rope_scaling.n_positions(self.max_positions)
+    }
+
     /// Checks that the sizes make a model.
     ///
     /// # Errors
@@ -75,20 +99,17 @@ impl DecoderConfig {
             return fault("n_layers", self.n_layers, format!("is deeper than any model: at most {MAX_LAYERS}"));
         }
         // In floating point, where sizes such as these cannot overflow; below, counts are u64.
+        let n_experts = self.options.experts.as_ref().map_or(1, |experts| experts.n_experts);
+        if n_experts > MAX_EXPERTS {
+            return fault("n_experts", n_experts, format!("are more than any model has: at most {MAX_EXPERTS}"));
+        }
         let attention = 2.0 * (self.n_heads + self.n_kv_heads) as f64 * self.d_head as f64;
-        let widest = attention + (3 * self.d_ff) as f64;
+        let widest = attention + 3.0 * self.d_ff as f64 * n_experts as f64;
         let weights = self.d_model as f64 * (2.0 * self.vocab_size as f64 + self.n_layers as f64 * widest);
         if weights > MAX_WEIGHTS {
             return fault("d_model", self.d_model, format!("makes a model of {weights:.1e} weights, larger than any"));
         }
-        if self.family == Family::InternLm2 && self.d_model != self.n_heads * self.d_head {
-            let message = format!("does not divide d_model = {}; heads share the width evenly", self.d_model);
-            return fault("n_heads", self.n_heads, message);
-        }
-        if self.family == Family::InternLm2 && self.tied_embeddings {
-            let message = "InternLM2 has an output layer of its own".to_owned();
-            return Err(ModelError::Config { field: "tied_embeddings", value: "true".to_owned(), fault: message });
-        }
+        self.family.check(self)?;
         if !self.n_heads.is_multiple_of(self.n_kv_heads) {
             let message = format!("does not divide n_heads = {}; query heads share them evenly", self.n_heads);
             return fault("n_kv_heads", self.n_kv_heads, message);
@@ -97,6 +118,24 @@ impl DecoderConfig {
         if !d_head.is_multiple_of(2) || d_head > MAX_D_HEAD {
             let message = format!("must be even (rotation) and at most {MAX_D_HEAD}");
             return fault("d_head", d_head, message);
+        }
+        let d_rotary = self.options.d_rotary.unwrap_or(d_head);
+        if !d_rotary.is_multiple_of(2) || d_rotary == 0 || d_rotary > d_head {
+            return fault("d_rotary", d_rotary, format!("must be even, and at most d_head = {d_head}"));
+        }
+        if self.options.window == Some(0) {
+            return fault("window", 0, "must be at least 1".to_owned());
+        }
+        if let Some(experts) = &self.options.experts {
+            if experts.n_active == 0 || experts.n_active > experts.n_experts {
+                let message = format!("must be between 1 and the number of experts, {}", experts.n_experts);
+                return fault("n_active", experts.n_active, message);
+            }
+            if !(experts.balance.is_finite() && experts.balance >= 0.0) {
+                let (field, value) = ("balance", experts.balance.to_string());
+                let fault = "must be a number that is not negative".to_owned();
+                return Err(ModelError::Config { field, value, fault });
+            }
         }
         for (field, value) in
             [("rope_theta", self.rope_theta), ("norm_eps", self.norm_eps), ("init_std", self.init_std)]
@@ -125,12 +164,13 @@ pub(crate) mod tests {
             d_head: 4,
             d_ff: 24,
             tied_embeddings: false,
+            options: Options::default(),
             max_positions: 32,
             rope_theta: 10_000.0,
             rope_scaling: RopeScaling::None,
             norm_eps: 1e-5,
             init_std: 0.02,
-            bos: 1,
+            bos: Some(1),
             eos: 2,
             more_eos: Vec::new(),
         }

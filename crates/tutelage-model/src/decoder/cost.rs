@@ -8,9 +8,36 @@ use super::DecoderConfig;
 impl DecoderConfig {
     /// Weights in all.
     pub fn n_weights(&self) -> u64 {
-        let d = self.d_model as u64;
-        let tables = if self.tied_embeddings { 1 } else { 2 };
-        tables * self.table_weights() + d + self.n_layers as u64 * (self.block_matrices() + 2 * d)
+        let n_experts = self.options.experts.as_ref().map_or(1, |experts| experts.n_experts);
+        self.outside_weights() + self.n_layers as u64 * (self.block_vectors() + self.block_matrices(n_experts))
+    }
+
+    /// Weights that a token meets: those of the experts it goes to, not of all.
+    pub fn n_active_weights(&self) -> u64 {
+        self.outside_weights() + self.n_layers as u64 * (self.block_vectors() + self.block_matrices(self.n_active()))
+    }
+
+    /// Feed-forwards that a token goes through.
+    fn n_active(&self) -> usize {
+        self.options.experts.as_ref().map_or(1, |experts| experts.n_active)
+    }
+
+    /// Weights outside the blocks.
+    fn outside_weights(&self) -> u64 {
+        let head = match (self.options.reward, self.tied_embeddings) {
+            (true, _) => self.d_model as u64,
+            (false, true) => 0,
+            (false, false) => self.table_weights(),
+        };
+        self.table_weights() + self.d_model as u64 + head
+    }
+
+    /// Norms and biases of a block.
+    fn block_vectors(&self) -> u64 {
+        let norms = if self.options.post_norms { 4 } else { 2 } * self.d_model;
+        let head_norms = if self.options.head_norms { 2 * self.d_head } else { 0 };
+        let bias = if self.options.qkv_bias { (self.n_heads + 2 * self.n_kv_heads) * self.d_head } else { 0 };
+        (norms + head_norms + bias) as u64
     }
 
     /// Weights of the embeddings.
@@ -18,17 +45,20 @@ impl DecoderConfig {
         (self.vocab_size * self.d_model) as u64
     }
 
-    fn block_matrices(&self) -> u64 {
+    /// Matrices of a block with so many feed-forwards.
+    fn block_matrices(&self, n_experts: usize) -> u64 {
         let heads = (2 * (self.n_heads + self.n_kv_heads) * self.d_head) as u64;
-        self.d_model as u64 * (heads + 3 * self.d_ff as u64)
+        let router = self.options.experts.as_ref().map_or(0, |experts| experts.n_experts) as u64;
+        self.d_model as u64 * (heads + 3 * (self.d_ff * n_experts) as u64 + router)
     }
 
     /// Floating-point operations of a forward pass per token, at documents of `seq_len` tokens: two for each
-    /// weight that is multiplied, and attention's two products over half of the square.
+    /// weight that is multiplied, and attention's two products over half of the square, or over the window.
     pub fn forward_flops(&self, seq_len: usize) -> u64 {
-        let head = self.table_weights();
-        let attention = 2 * (seq_len * self.n_heads * self.d_head) as u64;
-        2 * head + self.n_layers as u64 * (2 * self.block_matrices() + attention)
+        let head = if self.options.reward { self.d_model as u64 } else { self.table_weights() };
+        let seen = self.options.window.map_or(seq_len, |window| seq_len.min(2 * window));
+        let attention = 2 * (seen * self.n_heads * self.d_head) as u64;
+        2 * head + self.n_layers as u64 * (2 * self.block_matrices(self.n_active()) + attention)
     }
 
     /// The same for a training step: the backward pass is two forward passes.
@@ -41,7 +71,18 @@ impl DecoderConfig {
         let (t, d, width, layers) = (t as f64, self.d_model as f64, width as f64, self.n_layers as f64);
         let qkv = ((self.n_heads + 2 * self.n_kv_heads) * self.d_head) as f64;
         // Residual stream twice a block in f32; norms, attention and the gated unit in activations.
-        let block = t * (8.0 * d + width * (3.0 * d + qkv + 3.0 * self.d_ff as f64));
+        let active = self.n_active() as f64;
+        let mut block = t * (8.0 * d + width * (3.0 * d + qkv + 3.0 * self.d_ff as f64 * active));
+        if self.options.experts.is_some() {
+            // Rows of each expert, and what it makes of them in f32.
+            block += t * active * d * (width + 4.0);
+        }
+        if self.options.post_norms {
+            block += t * 8.0 * d;
+        }
+        if self.options.head_norms {
+            block += t * qkv * width;
+        }
         // A conversion that would overflow saturates: such a plan is refused for its memory.
         match recompute {
             true => (t * 4.0 * d * layers + block) as u64,
@@ -80,6 +121,7 @@ impl DecoderConfig {
 #[cfg(test)]
 mod tests {
     use super::super::config::tests::tiny;
+    use super::super::{DecoderConfig, ExpertOptions, Options};
 
     #[test]
     fn counts_are_those_worked_out_by_hand() {
@@ -87,5 +129,14 @@ mod tests {
         // Block: qkv (4 + 4) * 4 * 16 = 512, wo 256, feed-forward 3 * 16 * 24 = 1152.
         assert_eq!(c.n_weights(), 2 * 40 * 16 + 16 + 2 * (512 + 256 + 1152 + 32));
         assert_eq!(c.forward_flops(8), 2 * 640 + 2 * (2 * 1920 + 2 * 8 * 16));
+        let experts = ExpertOptions { n_experts: 4, n_active: 2, balance: 0.0 };
+        let c = DecoderConfig { options: Options { experts: Some(experts), ..Options::default() }, ..c };
+        // Three experts more, and a router of 4 * 16, in each block.
+        assert_eq!(c.n_weights(), tiny().n_weights() + 2 * (3 * 1152 + 64));
+        assert_eq!(c.n_active_weights(), tiny().n_weights() + 2 * (1152 + 64));
+        let options =
+            Options { qkv_bias: true, head_norms: true, post_norms: true, reward: true, ..Options::default() };
+        // Biases 8 * 4, two norms of 4, two of 16; a head of 16 in place of 640.
+        assert_eq!(DecoderConfig { options, ..tiny() }.n_weights(), tiny().n_weights() + 2 * (32 + 8 + 32) + 16 - 640);
     }
 }

@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tutelage_tensor::kernels::attention::{KvCache, RopeTable};
-use tutelage_tensor::kernels::feed_forward::FeedForward;
+use tutelage_tensor::kernels::experts::{ExpertLoad, Experts};
 use tutelage_tensor::{Tape, Tensor, Var};
 
 use super::Decoder;
-use super::weights::Layer;
+use super::weights::{Ffn, Layer};
 
 /// Packed documents.
 #[derive(Debug, Clone, Copy)]
@@ -21,46 +21,110 @@ pub struct Input<'a> {
     pub documents: &'a [Range<usize>],
 }
 
+/// Where rows stand: angles, each row's place among them, documents.
+struct Rows {
+    rope: Arc<RopeTable>,
+    places: Vec<i32>,
+    documents: Vec<Range<usize>>,
+}
+
+/// What counts the use of a layer's experts.
+type Load<'a> = Option<(&'a Arc<ExpertLoad>, usize)>;
+
 impl Decoder {
     /// Last hidden states after the final norm, activations `[t, d_model]`; the head is left to the loss.
     ///
     /// # Panics
-    /// When an id is outside the vocabulary or a position beyond `max_positions`.
+    /// When an id is outside the vocabulary or a position beyond `n_positions`.
     pub fn hidden<'p>(&'p self, tape: &mut Tape<'p>, input: Input<'_>) -> Var {
+        self.hidden_with_load(tape, input, None)
+    }
+
+    /// The same; the use of experts is counted in `load`, and routers learn from its loss too.
+    ///
+    /// # Panics
+    /// As [`Self::hidden`].
+    pub fn hidden_with_load<'p>(
+        &'p self,
+        tape: &mut Tape<'p>,
+        input: Input<'_>,
+        load: Option<&Arc<ExpertLoad>>,
+    ) -> Var {
         let mut x = tape.embedding(input.ids, self.weights.embeddings);
-        let rows: Arc<Rows> = Arc::new((input.positions.to_vec(), input.documents.to_vec()));
-        for layer in &self.weights.layers {
+        let (rope, places) = self.rope.places(input.positions, input.documents);
+        let rows = Arc::new(Rows { rope, places, documents: input.documents.to_vec() });
+        for (i, layer) in self.weights.layers.iter().enumerate() {
             x = if self.recompute {
-                let rows = Arc::clone(&rows);
-                tape.recompute(&x, move |tape, x| self.block(tape, x, layer, &self.rope, &rows))
+                let (rows, load) = (Arc::clone(&rows), load.cloned());
+                tape.recompute(&x, move |tape, x| {
+                    self.block(tape, x, layer, &rows, load.as_ref().map(|load| (load, i)))
+                })
             } else {
-                self.block(tape, &x, layer, &self.rope, &rows)
+                self.block(tape, &x, layer, &rows, load.map(|load| (load, i)))
             };
         }
         tape.rms_norm(&x, self.weights.norm, self.eps())
     }
 
-    fn block(&self, tape: &mut Tape<'_>, x: &Var, layer: &Layer, rope: &Arc<RopeTable>, rows: &Rows) -> Var {
-        let h = tape.rms_norm(x, layer.attention_norm, self.eps());
-        let qkv = tape.linear(&h, layer.wqkv);
-        let out = tape.attention(&qkv, self.attention_shape(), rope, &rows.0, &rows.1);
-        let x = tape.linear_add(&out, layer.wo, x);
-        self.feed_forward(tape, &x, layer)
+    /// A count of the use of experts in one forward pass whose balance loss weighs `scale` times what the configuration
+    /// says; `None` without experts.
+    pub fn new_load(&self, scale: f64) -> Option<Arc<ExpertLoad>> {
+        let experts = self.config.options.experts.as_ref()?;
+        Some(Arc::new(ExpertLoad::new(self.config.n_layers, (experts.balance * scale) as f32)))
     }
 
-    fn feed_forward(&self, tape: &mut Tape<'_>, x: &Var, layer: &Layer) -> Var {
-        let h = tape.rms_norm(x, layer.ffn_norm, self.eps());
-        tape.feed_forward(&h, FeedForward { w1: layer.w1, w3: layer.w3, w2: layer.w2 }, x)
+    fn block(&self, tape: &mut Tape<'_>, x: &Var, layer: &Layer, rows: &Rows, load: Load<'_>) -> Var {
+        let qkv = self.qkv(tape, x, layer);
+        let out = tape.attention(&qkv, self.attention_shape(), &rows.rope, &rows.places, &rows.documents);
+        self.after_attention(tape, x, &out, layer, load)
+    }
+
+    /// Queries, keys and values of the residual stream.
+    fn qkv(&self, tape: &mut Tape<'_>, x: &Var, layer: &Layer) -> Var {
+        let h = tape.rms_norm(x, layer.attention_norm, self.eps());
+        let mut qkv = tape.linear(&h, layer.wqkv);
+        if let Some(bias) = layer.qkv_bias {
+            qkv = tape.bias(&qkv, bias);
+        }
+        if let Some(norms) = layer.head_norms {
+            qkv = tape.head_norm(&qkv, self.attention_shape(), norms, self.eps());
+        }
+        qkv
+    }
+
+    fn after_attention(&self, tape: &mut Tape<'_>, x: &Var, out: &Var, layer: &Layer, load: Load<'_>) -> Var {
+        let x = match layer.attention_post_norm {
+            None => tape.linear_add(out, layer.wo, Some(x)),
+            Some(norm) => {
+                let added = tape.linear_add(out, layer.wo, None);
+                tape.rms_norm_add(&added, norm, self.eps(), x)
+            }
+        };
+        let h = tape.rms_norm(&x, layer.ffn_norm, self.eps());
+        match layer.ffn_post_norm {
+            None => self.ffn(tape, &h, layer, Some(&x), load),
+            Some(norm) => {
+                let added = self.ffn(tape, &h, layer, None, load);
+                tape.rms_norm_add(&added, norm, self.eps(), &x)
+            }
+        }
+    }
+
+    fn ffn(&self, tape: &mut Tape<'_>, h: &Var, layer: &Layer, residual: Option<&Var>, load: Load<'_>) -> Var {
+        match &layer.ffn {
+            Ffn::Dense(weights) => tape.feed_forward(h, *weights, residual),
+            &Ffn::Experts { router, k, ref experts } => tape.experts(h, Experts { router, k, experts }, residual, load),
+        }
     }
 
     fn eps(&self) -> f32 {
         self.config.norm_eps as f32
     }
 
-    /// An empty cache for `capacity` tokens, at most `max_positions`.
+    /// An empty cache for `capacity` tokens, at most `n_positions`.
     pub fn new_cache(&self, capacity: usize) -> KvCache {
-        let capacity = capacity.min(self.config.max_positions);
-        KvCache::new(self.attention_shape(), Arc::clone(&self.rope), self.config.n_layers, capacity)
+        let capacity = capacity.min(self.config.n_positions());
+        KvCache::new(self.attention_shape(), self.config.n_layers, capacity)
     }
 
     /// Last hidden states of tokens that follow those in the cache.
@@ -70,25 +134,23 @@ impl Decoder {
     pub fn continue_hidden(&self, ids: &[i32], cache: &mut KvCache) -> Tensor {
         let mut tape = Tape::inference(&self.params);
         let mut x = tape.embedding(ids, self.weights.embeddings);
+        let first = cache.len() as i32;
+        let positions: Vec<i32> = (first..).take(ids.len()).collect();
+        let (rope, places) = self.rope.places(&positions, std::slice::from_ref(&(0..ids.len())));
         for (i, layer) in self.weights.layers.iter().enumerate() {
-            let h = tape.rms_norm(&x, layer.attention_norm, self.eps());
-            let qkv = tape.linear(&h, layer.wqkv);
-            let out = cache.attend(self.params.device(), i, qkv.value());
+            let qkv = self.qkv(&mut tape, &x, layer);
+            let out = cache.attend(self.params.device(), i, qkv.value(), (&rope, &places));
             let out = tape.leaf(out);
-            x = tape.linear_add(&out, layer.wo, &x);
-            x = self.feed_forward(&mut tape, &x, layer);
+            x = self.after_attention(&mut tape, &x, &out, layer, None);
         }
         cache.advance(ids.len());
         tape.rms_norm(&x, self.weights.norm, self.eps()).value().clone()
     }
 
-    /// Logits f32 `[t, vocab_size]` of hidden states.
+    /// Logits f32 `[t, vocab_size]` of hidden states; rewards `[t, 1]` of a reward model.
     pub fn logits(&self, hidden: Tensor) -> Tensor {
         let mut tape = Tape::inference(&self.params);
         let hidden = tape.leaf(hidden);
         tape.linear_f32(&hidden, self.weights.head)
     }
 }
-
-/// Positions and documents.
-type Rows = (Vec<i32>, Vec<Range<usize>>);

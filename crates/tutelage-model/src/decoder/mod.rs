@@ -5,23 +5,25 @@ mod config_json;
 mod cost;
 mod family;
 mod forward;
-mod fused;
 mod init;
+mod layout;
+mod options;
+mod rope;
 mod rope_scaling;
 mod weights;
 
-use std::sync::Arc;
-
-use tutelage_tensor::kernels::attention::{AttentionShape, RopeTable};
+use tutelage_tensor::kernels::attention::AttentionShape;
 use tutelage_tensor::{ParamId, Params};
 
 pub use config::DecoderConfig;
 pub use family::Family;
-pub(crate) use family::Stored;
 pub use forward::Input;
-pub(crate) use fused::{fuse, part_rows, split};
+pub(crate) use layout::{Layout, Stored};
+pub use options::{ExpertOptions, Options};
+use rope::Rope;
 pub use rope_scaling::RopeScaling;
 use weights::Weights;
+pub(crate) use weights::{Spec, specs};
 
 /// A decoder: parameters and how they are applied.
 #[derive(Debug)]
@@ -29,14 +31,13 @@ pub struct Decoder {
     config: DecoderConfig,
     params: Params,
     weights: Weights,
-    rope: Arc<RopeTable>,
+    rope: Rope,
     recompute: bool,
 }
 
 impl Decoder {
     fn assemble(config: DecoderConfig, params: Params, weights: Weights) -> Self {
-        let (frequencies, factor) = config.rope_scaling.frequencies(config.d_head, config.rope_theta);
-        let rope = Arc::new(RopeTable::from_frequencies(&frequencies, factor, config.max_positions));
+        let rope = Rope::new(&config);
         Self { config, params, weights, rope, recompute: false }
     }
 
@@ -61,13 +62,13 @@ impl Decoder {
         &mut self.params
     }
 
-    /// The output layer `[vocab_size, d_model]`.
+    /// The output layer `[vocab_size, d_model]`; `[1, d_model]` of a reward model.
     pub fn head(&self) -> ParamId {
         self.weights.head
     }
 
     fn attention_shape(&self) -> AttentionShape {
         let c = &self.config;
-        AttentionShape { n_heads: c.n_heads, n_kv_heads: c.n_kv_heads, d_head: c.d_head }
+        AttentionShape { n_heads: c.n_heads, n_kv_heads: c.n_kv_heads, d_head: c.d_head, window: c.options.window }
     }
 }

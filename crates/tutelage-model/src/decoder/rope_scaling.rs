@@ -21,6 +21,13 @@ pub enum RopeScaling {
         /// The factor.
         factor: f64,
     },
+    /// The base grows with the length of a document beyond `max_positions` (NTK-aware, as in transformers).
+    Dynamic {
+        /// How fast.
+        factor: f64,
+        /// The trained length.
+        max_positions: usize,
+    },
     /// Long wavelengths divided by a factor, short ones kept, those between in proportion.
     Llama3 {
         /// The factor.
@@ -55,11 +62,11 @@ fn fault(name: &str, value: Option<&Value>, fault: &str) -> ModelError {
     }
 }
 
-/// What a kind may have besides its name and the base.
+/// What a kind may have besides its name, the base and the share of a head.
 fn known(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         "default" => &[],
-        "linear" => &["factor"],
+        "linear" | "dynamic" => &["factor"],
         "llama3" => &["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],
         "yarn" => &["factor", "beta_fast", "beta_slow", "attention_factor", "original_max_position_embeddings"],
         _ => return None,
@@ -71,16 +78,16 @@ impl RopeScaling {
     ///
     /// # Errors
     /// Names what is missing or not supported.
-    pub(super) fn from_json(fields: &Map<String, Value>) -> Result<Self, ModelError> {
+    pub(super) fn from_json(fields: &Map<String, Value>, max_positions: usize) -> Result<Self, ModelError> {
         let get = |name: &str| fields.get(name).filter(|value| !value.is_null());
         let kind = get("rope_type").or_else(|| get("type"));
         let name = kind.and_then(Value::as_str).unwrap_or("default");
-        let unknown = || fault("rope_type", kind, "only default, linear, llama3 and yarn are supported");
+        let unknown = || fault("rope_type", kind, "only default, linear, dynamic, llama3 and yarn are supported");
         let known = known(name).ok_or_else(unknown)?;
         let others = fields.iter().find(|(field, value)| {
             !value.is_null()
                 && !known.contains(&field.as_str())
-                && !["rope_type", "type", "rope_theta"].contains(&field.as_str())
+                && !["rope_type", "type", "rope_theta", "partial_rotary_factor"].contains(&field.as_str())
         });
         if let Some((field, value)) = others {
             return Err(fault(field, Some(value), &format!("is not supported with rope_type \"{name}\"")));
@@ -97,6 +104,7 @@ impl RopeScaling {
         };
         Ok(match name {
             "linear" => Self::Linear { factor: positive("factor", None)? },
+            "dynamic" => Self::Dynamic { factor: positive("factor", None)?, max_positions },
             "llama3" => Self::Llama3 {
                 factor: positive("factor", None)?,
                 low_freq_factor: positive("low_freq_factor", None)?,
@@ -119,11 +127,35 @@ impl RopeScaling {
         })
     }
 
+    /// `rope_type`.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::None => "default",
+            Self::Linear { .. } => "linear",
+            Self::Dynamic { .. } => "dynamic",
+            Self::Llama3 { .. } => "llama3",
+            Self::Yarn { .. } => "yarn",
+        }
+    }
+
+    /// Positions that can be rotated to, of a model that says `max_positions`.
+    pub(super) fn n_positions(&self, max_positions: usize) -> usize {
+        let times = |n: usize, factor: f64| ((n as f64 * factor) as usize).max(max_positions);
+        match *self {
+            Self::None | Self::Llama3 { .. } => max_positions,
+            Self::Linear { factor } | Self::Dynamic { factor, .. } => times(max_positions, factor),
+            Self::Yarn { factor, original_max_positions, .. } => times(original_max_positions, factor),
+        }
+    }
+
     /// `rope_scaling`.
     pub(super) fn to_json(&self) -> Value {
         match self {
             Self::None => Value::Null,
-            Self::Linear { factor } => json!({ "rope_type": "linear", "factor": factor }),
+            // Under both names: programs older than `rope_type` know these two kinds.
+            Self::Linear { factor } | Self::Dynamic { factor, .. } => {
+                json!({ "rope_type": self.name(), "type": self.name(), "factor": factor })
+            }
             Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_positions } => json!({
                 "rope_type": "llama3",
                 "factor": factor,
@@ -142,12 +174,18 @@ impl RopeScaling {
         }
     }
 
-    /// Angles a position, `[d_head / 2]`, and what cosines and sines are multiplied by.
-    pub(super) fn frequencies(&self, d_head: usize, theta: f64) -> (Vec<f64>, f64) {
+    /// Angles a position in a document of `len` tokens, `[d_head / 2]`, and what cosines and sines are multiplied by.
+    pub(super) fn frequencies(&self, d_head: usize, theta: f64, len: usize) -> (Vec<f64>, f64) {
         let plain = RopeTable::frequencies(d_head, theta).into_iter();
         match *self {
             Self::None => (plain.collect(), 1.0),
             Self::Linear { factor } => (plain.map(|f| f / factor).collect(), 1.0),
+            Self::Dynamic { factor, max_positions } => {
+                let longer = len.max(max_positions) as f64 / max_positions as f64;
+                let d = d_head as f64;
+                let theta = theta * (factor * longer - (factor - 1.0)).powf(d / (d - 2.0));
+                (RopeTable::frequencies(d_head, theta), 1.0)
+            }
             Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_positions } => {
                 let scaled = plain.map(|f| {
                     // Rotations over the trained length.

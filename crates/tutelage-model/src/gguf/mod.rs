@@ -1,12 +1,16 @@
 //! GGUF: llama.cpp's file of one model, its metadata and quantised tensors.
 //!
 //! Format: `docs/gguf.md` of ggml (versions 2 and 3, little-endian). [`GgufFile`] reads metadata and tensors,
-//! [`quants`] gives their values; what they mean for a decoder is in [`decoder`].
+//! [`quants`] gives their values; what they mean for a decoder is in [`config`].
 
 mod bytes;
-mod decoder;
+mod config;
 mod file;
 mod k_quants;
 mod quants;
+mod write;
 
+pub(crate) use config::config;
 pub use file::{GgufFile, Value};
+pub use write::GgufType;
+pub(crate) use write::write;

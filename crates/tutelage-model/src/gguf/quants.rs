@@ -28,24 +28,31 @@ const BLOCK: usize = 32;
 /// Values of a block of the K-quants.
 pub(super) const SUPER_BLOCK: usize = 256;
 
+/// All types with ggml's numbers.
+const NUMBERS: [(u32, Quant); 13] = [
+    (0, Quant::F32),
+    (1, Quant::F16),
+    (2, Quant::Q4_0),
+    (3, Quant::Q4_1),
+    (6, Quant::Q5_0),
+    (7, Quant::Q5_1),
+    (8, Quant::Q8_0),
+    (10, Quant::Q2K),
+    (11, Quant::Q3K),
+    (12, Quant::Q4K),
+    (13, Quant::Q5K),
+    (14, Quant::Q6K),
+    (30, Quant::Bf16),
+];
+
 impl Quant {
-    pub(super) fn from_number(kind: u32) -> Option<Self> {
-        Some(match kind {
-            0 => Self::F32,
-            1 => Self::F16,
-            2 => Self::Q4_0,
-            3 => Self::Q4_1,
-            6 => Self::Q5_0,
-            7 => Self::Q5_1,
-            8 => Self::Q8_0,
-            10 => Self::Q2K,
-            11 => Self::Q3K,
-            12 => Self::Q4K,
-            13 => Self::Q5K,
-            14 => Self::Q6K,
-            30 => Self::Bf16,
-            _ => return None,
-        })
+    pub(super) fn from_number(number: u32) -> Option<Self> {
+        NUMBERS.iter().find(|(known, _)| *known == number).map(|(_, kind)| *kind)
+    }
+
+    /// ggml's number; every type has one.
+    pub(super) fn number(self) -> u32 {
+        NUMBERS.iter().find(|(_, kind)| *kind == self).map_or(u32::MAX, |(number, _)| *number)
     }
 
     pub(super) fn name(self) -> &'static str {

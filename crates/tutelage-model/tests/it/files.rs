@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tutelage_model::{Decoder, DecoderConfig, Family, RopeScaling};
+use tutelage_model::{Decoder, DecoderConfig, Family, Options, RopeScaling};
 use tutelage_run::{create_folder, hash_bytes, remove_folder};
 use tutelage_tensor::{Device, Isa, Precision};
 
@@ -24,12 +24,13 @@ fn saved(name: &str) -> (Decoder, PathBuf) {
         d_head: 4,
         d_ff: 12,
         tied_embeddings: false,
+        options: Options::default(),
         max_positions: 16,
         rope_theta: 1e4,
         rope_scaling: RopeScaling::None,
         norm_eps: 1e-5,
         init_std: 0.02,
-        bos: 1,
+        bos: Some(1),
         eos: 2,
         more_eos: Vec::new(),
     };

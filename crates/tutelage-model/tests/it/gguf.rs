@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tutelage_model::{Decoder, GgufFile, Input, Value};
+use tutelage_model::{GgufFile, Input, StoredModel, Value};
 use tutelage_tensor::{Device, Isa, Params, Precision, Tape};
 use tutelage_testkit::{Fixture, assert_close, smollm2};
 
@@ -86,7 +86,7 @@ fn a_real_model_says_what_transformers_says() {
     let fixture = Fixture::open(fixtures().join("smollm2.safetensors"));
     let device = Device::cpu(2, Isa::detect()).unwrap();
     let file = GgufFile::open(&path).unwrap();
-    let model = Decoder::from_gguf(&file, Params::frozen(&device, Precision::F32)).unwrap();
+    let model = StoredModel::from_gguf(file).unwrap().decoder(Params::frozen(&device, Precision::F32)).unwrap();
     assert_eq!(model.config().n_weights(), 134_515_008);
     let (ids, rows) = (fixture.ints("ids"), fixture.ints("rows"));
     let positions: Vec<i32> = (0..ids.len() as i32).collect();

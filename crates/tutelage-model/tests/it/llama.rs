@@ -7,7 +7,7 @@ use tutelage_run::{create_folder, hash_bytes, remove_folder};
 use tutelage_tensor::{Device, Grads, Isa, Precision, Tape};
 use tutelage_testkit::{Fixture, assert_close};
 
-use crate::support::CrossEntropy;
+use crate::support::{CrossEntropy, as_stored};
 
 const KINDS: [&str; 5] = ["plain", "tied", "linear", "llama3", "yarn"];
 
@@ -19,7 +19,7 @@ fn fixture(kind: &str) -> Fixture {
     Fixture::open(fixtures().join(format!("{kind}.safetensors")))
 }
 
-fn load(folder: &Path, precision: Precision) -> Result<Decoder, String> {
+pub(crate) fn load(folder: &Path, precision: Precision) -> Result<Decoder, String> {
     let device = Device::cpu(2, Isa::detect()).unwrap();
     Decoder::load(folder, &device, precision).map_err(|error| {
         assert!(error.is_request(), "{error}");
@@ -27,11 +27,11 @@ fn load(folder: &Path, precision: Precision) -> Result<Decoder, String> {
     })
 }
 
-fn wide(values: &[f32]) -> Vec<f64> {
+pub(crate) fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x)).collect()
 }
 
-fn logits(model: &Decoder, ids: &[i32]) -> Vec<f64> {
+pub(crate) fn logits(model: &Decoder, ids: &[i32]) -> Vec<f64> {
     let positions: Vec<i32> = (0..ids.len() as i32).collect();
     let (mut tape, document) = (Tape::inference(model.params()), 0..ids.len());
     let input = Input { ids, positions: &positions, documents: std::slice::from_ref(&document) };
@@ -48,35 +48,6 @@ fn logits_agree_with_transformers() {
     }
 }
 
-/// transformers' gradient of the weight that we call `name`.
-fn expected(fixture: &Fixture, model: &Decoder, name: &str) -> Vec<f64> {
-    let get = |name: &str| fixture.get(&format!("grad.model.{name}.weight")).1;
-    let part = name.trim_start_matches("model.").trim_end_matches(".weight");
-    let Some((layer, part)) = part.strip_prefix("layers.").and_then(|rest| rest.split_once('.')) else {
-        return match part {
-            "tok_embeddings" => get("embed_tokens"),
-            "norm" => get("norm"),
-            _ => fixture.get("grad.lm_head.weight").1,
-        };
-    };
-    let get = |part: &str| get(&format!("layers.{layer}.{part}"));
-    match part {
-        "attention_norm" => get("input_layernorm"),
-        "ffn_norm" => get("post_attention_layernorm"),
-        "attention.wo" => get("self_attn.o_proj"),
-        "feed_forward.w1" => get("mlp.gate_proj"),
-        "feed_forward.w2" => get("mlp.down_proj"),
-        "feed_forward.w3" => get("mlp.up_proj"),
-        _ => {
-            // By key-value head: its two query heads, its key, its value.
-            let [q, k, v] = ["q", "k", "v"].map(|x| get(&format!("self_attn.{x}_proj")));
-            let head = model.config().d_head * model.config().d_model;
-            let head = |of: &[f64], i: usize| of[i * head..][..head].to_vec();
-            (0..2).flat_map(|i| [head(&q, 2 * i), head(&q, 2 * i + 1), head(&k, i), head(&v, i)]).flatten().collect()
-        }
-    }
-}
-
 #[test]
 fn gradients_agree_with_transformers() {
     for kind in KINDS {
@@ -90,10 +61,10 @@ fn gradients_agree_with_transformers() {
         let objective = CrossEntropy(fixture.ints("labels"));
         let (loss, _) = tape.linear_loss_backward(&hidden, model.head(), None, &objective, &mut grads);
         assert_close(kind, &loss, &fixture.get("loss").1, 1e-5, 1e-5);
-        for (id, param) in model.params().iter() {
-            let found = wide(&grads.to_vec(id, param.n_weights()));
-            let expected = expected(&fixture, &model, param.name());
-            assert_close(&format!("{kind} {}", param.name()), &found, &expected, 2e-6, 1e-4);
+        let found = as_stored(model, &|id, n| grads.to_vec(id, n));
+        for name in found.names() {
+            let (found, expected) = (found.get(&name).1, fixture.get(&format!("grad.{name}")).1);
+            assert_close(&format!("{kind} {name}"), &found, &expected, 2e-6, 1e-4);
         }
     }
 }
@@ -198,8 +169,8 @@ fn wrong_folders_are_refused_by_name() {
     refused(
         "scaling",
         "plain",
-        &replace(config, "\"rope_type\": \"default\"", "\"rope_type\": \"dynamic\""),
-        "only default, linear, llama3 and yarn",
+        &replace(config, "\"rope_type\": \"default\"", "\"rope_type\": \"longrope\""),
+        "only default, linear, dynamic, llama3 and yarn",
     );
     refused("family", "plain", &replace(config, "\"llama\"", "\"mamba\""), "model_type = \"mamba\"");
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod convert;
+mod families;
 mod files;
 mod gguf;
 mod llama;

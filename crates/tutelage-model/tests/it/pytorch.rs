@@ -1,6 +1,6 @@
 //! Logits and every gradient of a tiny decoder; `fixtures/decoder/make.py` writes what is compared.
 
-use tutelage_model::{Decoder, DecoderConfig, Family, Input, RopeScaling};
+use tutelage_model::{Decoder, DecoderConfig, Family, Input, Options, RopeScaling};
 use tutelage_tensor::{Device, Grads, Isa, Precision, Tape};
 use tutelage_testkit::{Fixture, assert_close};
 
@@ -21,12 +21,13 @@ fn config() -> DecoderConfig {
         d_head: 4,
         d_ff: 24,
         tied_embeddings: false,
+        options: Options::default(),
         max_positions: 32,
         rope_theta: 10_000.0,
         rope_scaling: RopeScaling::None,
         norm_eps: 1e-5,
         init_std: 0.02,
-        bos: 1,
+        bos: Some(1),
         eos: 2,
         more_eos: Vec::new(),
     }

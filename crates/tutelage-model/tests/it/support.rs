@@ -1,7 +1,11 @@
 //! What several tests need.
 
+use tutelage_model::Decoder;
+use tutelage_run::{create_folder, hash_bytes, remove_folder};
+use tutelage_tensor::ParamId;
 use tutelage_tensor::kernels::linear_loss::LogitObjective;
 use tutelage_tensor::simd::RowMath;
+use tutelage_testkit::Fixture;
 
 /// Mean cross-entropy, written here without the objectives' crate.
 pub(crate) struct CrossEntropy(pub(crate) Vec<i32>);
@@ -22,4 +26,19 @@ impl LogitObjective for CrossEntropy {
         math.scale(z, scale);
         z[label] -= scale;
     }
+}
+
+/// Numbers of each weight as the family's files hold them: put in the place of the weights, and written.
+pub(crate) fn as_stored(mut model: Decoder, values: &dyn Fn(ParamId, usize) -> Vec<f32>) -> Fixture {
+    let ids: Vec<_> = model.params().iter().map(|(id, param)| (id, param.n_weights())).collect();
+    for (id, n) in ids {
+        model.params_mut().values_mut(id).copy_from_slice(&values(id, n));
+    }
+    let name = format!("tutelage-stored-{}-{:?}", std::process::id(), std::thread::current().id());
+    let folder = std::env::temp_dir().join(name);
+    create_folder(&folder).unwrap();
+    model.save(&folder, &hash_bytes(b"tokenizer")).unwrap();
+    let fixture = Fixture::open(folder.join("model.safetensors"));
+    remove_folder(&folder).unwrap();
+    fixture
 }

@@ -69,7 +69,7 @@ pub(crate) struct TrainPlan {
 #[derive(Debug, Clone)]
 pub(crate) enum TeacherSource {
     /// A trained model, running beside.
-    Live { run: String, config: DecoderConfig },
+    Live { run: String, config: Box<DecoderConfig> },
     /// A cache of a trained model.
     Cache { cache: String, run: String },
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tutelage_model::{DecoderConfig, Family, RopeScaling};
+use tutelage_model::{DecoderConfig, Family, Options, RopeScaling};
 use tutelage_tensor::Precision;
 use tutelage_token::MIN_VOCAB;
 use tutelage_train::TrainConfig;
@@ -153,12 +153,13 @@ fn decoder_config(spec: &RecipeSpec, run: &RunSpec) -> Result<DecoderConfig, Rec
         d_head: model.d_model / model.n_heads.max(1),
         d_ff: model.d_ff,
         tied_embeddings: false,
+        options: Options::default(),
         max_positions: model.max_positions.unwrap_or(spec.data.seq_len),
         rope_theta: model.rope_theta,
         rope_scaling: RopeScaling::None,
         norm_eps: model.norm_eps,
         init_std: model.init_std,
-        bos: BOS,
+        bos: Some(BOS),
         eos: EOS,
         more_eos: Vec::new(),
     };

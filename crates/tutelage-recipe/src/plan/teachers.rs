@@ -59,7 +59,7 @@ pub(super) fn source(
     match (&teacher.run, &teacher.cache) {
         (Some(name), None) => {
             let train = trained(stages, name, &user)?;
-            Ok(TeacherSource::Live { run: train.name.clone(), config: train.model.clone() })
+            Ok(TeacherSource::Live { run: train.name.clone(), config: Box::new(train.model.clone()) })
         }
         (None, Some(cache)) => {
             let found = lookup(&spec.caches, "caches", cache, &run.name)?;

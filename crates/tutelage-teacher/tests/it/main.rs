@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tutelage_data::{Batch, PackedSet, Shard, ShardWriter, Tail};
 use tutelage_loss::{Targets, Teacher, TeacherInput};
-use tutelage_model::{Decoder, DecoderConfig, Family, RopeScaling};
+use tutelage_model::{Decoder, DecoderConfig, Family, Options, RopeScaling};
 use tutelage_run::{StopFlag, create_folder, hash_bytes, remove_folder};
 use tutelage_teacher::cache::{self, CacheHeader, CacheReader, Kept, Outcome};
 use tutelage_teacher::{CachedTeacher, LiveTeacher};
@@ -34,12 +34,13 @@ fn teacher() -> Decoder {
         d_head: 8,
         d_ff: 24,
         tied_embeddings: false,
+        options: Options::default(),
         max_positions: 8,
         rope_theta: 1e4,
         rope_scaling: RopeScaling::None,
         norm_eps: 1e-5,
         init_std: 0.7,
-        bos: 1,
+        bos: Some(1),
         eos: 2,
         more_eos: Vec::new(),
     };

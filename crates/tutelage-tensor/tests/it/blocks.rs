@@ -40,8 +40,7 @@ fn norms_of_heads_agree() {
         let (q, k) = (wave(d, 1, 1.0), wave(d, 2, 1.0));
         let (qkv, g) = (wave(t * width, 3, 2.0), wave(t * width, 4, 1.0));
         let mut params = Params::new(&device, precision);
-        let norms =
-            HeadNorms { queries: params.push("q", [d], &narrow(&q)), keys: params.push("k", [d], &narrow(&k)) };
+        let norms = HeadNorms { queries: params.push("q", [d], &narrow(&q)), keys: params.push("k", [d], &narrow(&k)) };
         let mut tape = Tape::training(&params);
         let leaf = tape.leaf(activation(&params, &[t, width], &qkv));
         let y = tape.head_norm(&leaf, shape, norms, 1e-5);

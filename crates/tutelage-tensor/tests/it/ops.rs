@@ -85,7 +85,10 @@ fn feed_forward_agrees_on_tiles_and_in_parts() {
         check("y", precision, &y.value().to_vec(), &unit.iter().zip(&r).map(|(a, b)| a + b).collect::<Vec<_>>());
         let mut again = Tape::inference(&params);
         let (x, r) = (again.leaf(leaf.value().clone()), again.leaf(residual.value().clone()));
-        assert!(again.feed_forward(&x, ids, Some(&r)).value().to_vec() == y.value().to_vec(), "with and without a way back");
+        assert!(
+            again.feed_forward(&x, ids, Some(&r)).value().to_vec() == y.value().to_vec(),
+            "with and without a way back"
+        );
         let mut grads = Grads::zeros(&params);
         let nodes = tape.backward(&y, Tensor::from_f32(&device, [t, d], &narrow(&g)), &mut grads);
         let expected = feed_forward::reference::backward(&x_r, weights, &g_r);

@@ -55,8 +55,7 @@ fn head_norm_gradients() {
     let shape = AttentionShape { n_heads: 4, n_kv_heads: 2, d_head: 3, window: None };
     let (qkv, g) = (wave(2 * shape.qkv_width(), 1, 1.0), wave(2 * shape.qkv_width(), 2, 1.0));
     let (q, k) = (wave(3, 3, 1.0), wave(3, 4, 1.0));
-    let value =
-        |qkv: &[f64], q: &[f64], k: &[f64]| dot(&head_norm::reference::forward(qkv, shape, [q, k], 1e-5), &g);
+    let value = |qkv: &[f64], q: &[f64], k: &[f64]| dot(&head_norm::reference::forward(qkv, shape, [q, k], 1e-5), &g);
     let (dqkv, [dq, dk]) = head_norm::reference::backward(&qkv, shape, [&q, &k], 1e-5, &g);
     close("dqkv", &dqkv, &finite_difference(&qkv, |x| value(x, &q, &k)));
     close("dq", &dq, &finite_difference(&q, |q| value(&qkv, q, &k)));

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod families;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tutelage_data::{PackedSet, Shard, ShardWriter, Tail};
 use tutelage_loss::{Divergence, Schedule, Targets, Teacher, TeacherError, TeacherInput};
-use tutelage_model::{Decoder, DecoderConfig, Family, RopeScaling};
+use tutelage_model::{Decoder, DecoderConfig, Family, Options, RopeScaling};
 use tutelage_run::records::MetricsRecord;
 use tutelage_run::{
     Event, Hash, Observer, Silent, StopFlag, create_folder, hash_bytes, hash_file, read_lines, remove_folder,
@@ -54,12 +56,13 @@ fn model(n_threads: usize, d_ff: usize) -> Decoder {
         d_head: 8,
         d_ff,
         tied_embeddings: false,
+        options: Options::default(),
         max_positions: 12,
         rope_theta: 1e4,
         rope_scaling: RopeScaling::None,
         norm_eps: 1e-5,
         init_std: 0.1,
-        bos: 1,
+        bos: Some(1),
         eos: 2,
         more_eos: Vec::new(),
     };

@@ -19,11 +19,23 @@ fn a_real_model_is_used_as_it_is_and_converted() {
     };
     assert_eq!(says(path), REPLY);
     assert!(bench.succeed(&["inspect", path]).contains("llama, 134515008 weights, tensors: 61 F32, 210 Q4_1, 1 Q8_0"));
-    assert!(bench.succeed(&["convert", path, "--out", "smol"]).contains("Llama, 134515008 weights, 49152 entries"));
+    assert!(
+        bench
+            .succeed(&["convert", path, "--out", "smol"])
+            .contains("Llama, 134515008 weights in f32, tokenizer of 49152 entries")
+    );
     assert_eq!(says("smol"), REPLY);
+    bench.succeed(&["convert", "smol", "--out", "again.gguf", "--dtype", "bf16"]);
+    assert_eq!(says("again.gguf"), REPLY);
+    bench.succeed(&["convert", "smol", "--out", "mistral", "--family", "mistral", "--dtype", "bf16"]);
+    assert_eq!(says("mistral"), REPLY);
+    assert!(bench.refuse(&["convert", "smol", "--out", "q", "--dtype", "q8_0"]).contains("one of f32, bf16, f16"));
+    assert!(bench.refuse(&["convert", "smol", "--out", "q.gguf", "--family", "llama"]).contains("is for folders"));
+    assert!(bench.refuse(&["convert", "smol", "--out", "q", "--family", "qwen3"]).contains("head_norms = none"));
+    assert!(!bench.path("q").exists() && !bench.path("q.gguf").exists());
     assert!(bench.succeed(&["inspect", "smol"]).contains("vocabulary of 49152 (tied)"));
     assert!(bench.succeed(&["inspect", "smol/tokenizer.json"]).contains("49152 entries"));
-    assert!(bench.refuse(&["convert", path, "--out", "smol"]).contains("holds a model already"));
+    assert!(bench.refuse(&["convert", path, "--out", "smol"]).contains("is there already"));
     let half = std::fs::read(path).unwrap();
     std::fs::write(bench.path("half.gguf"), &half[..half.len() / 2]).unwrap();
     for args in [&["convert", "half.gguf", "--out", "other"][..], &["generate", "half.gguf", "--prompt", "a"]] {
@@ -35,7 +47,9 @@ fn a_real_model_is_used_as_it_is_and_converted() {
 #[test]
 fn what_is_no_model_is_refused() {
     let bench = Bench::new("no-gguf");
-    assert!(bench.refuse(&["convert", "text.jsonl", "--out", "a"]).contains("only GGUF files"));
+    assert!(
+        bench.refuse(&["convert", "text.jsonl", "--out", "a"]).contains("neither a model's folder nor a GGUF file")
+    );
     assert!(bench.refuse(&["convert", "missing.gguf", "--out", "a"]).contains("missing.gguf"));
     std::fs::copy(bench.path("text.jsonl"), bench.path("text.gguf")).unwrap();
     assert!(bench.refuse(&["convert", "text.gguf", "--out", "a"]).contains("does not begin with 'GGUF'"));

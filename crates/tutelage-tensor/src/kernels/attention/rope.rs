@@ -22,11 +22,21 @@ impl RopeTable {
     /// Angles `position * frequencies[i]`; cosines and sines are multiplied by `factor`, with which the way back
     /// is the gradient of the rotation, no longer its inverse.
     pub fn from_frequencies(frequencies: &[f64], factor: f64, max_positions: usize) -> Self {
-        let each = |f: fn(f64) -> f64| {
-            let row = |p: usize| frequencies.iter().map(move |frequency| (factor * f(p as f64 * frequency)) as f32);
-            (0..max_positions).flat_map(row).collect()
-        };
-        Self { half: frequencies.len(), cos: each(f64::cos), sin: each(f64::sin) }
+        Self::from_rows((0..max_positions).map(|position| (position as i32, frequencies)), factor)
+    }
+
+    /// The same for rows that have positions and frequencies of their own; a row's place takes the role of a position.
+    pub fn from_rows<'a>(rows: impl Iterator<Item = (i32, &'a [f64])>, factor: f64) -> Self {
+        let mut table = Self { half: 0, cos: Vec::new(), sin: Vec::new() };
+        for (position, frequencies) in rows {
+            table.half = frequencies.len();
+            for frequency in frequencies {
+                let (sin, cos) = (f64::from(position) * frequency).sin_cos();
+                table.cos.push((factor * cos) as f32);
+                table.sin.push((factor * sin) as f32);
+            }
+        }
+        table
     }
 
     /// Positions that can be rotated to.

@@ -21,9 +21,7 @@ struct Layer {
 impl Layer {
     fn add(&mut self, other: &Layer) {
         self.rows += other.rows;
-        for (to, from) in
-            [(&mut self.choices, &other.choices), (&mut self.probabilities, &other.probabilities)]
-        {
+        for (to, from) in [(&mut self.choices, &other.choices), (&mut self.probabilities, &other.probabilities)] {
             to.resize(from.len().max(to.len()), 0.0);
             to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
         }

@@ -72,12 +72,7 @@ impl<'p> Node<'p> for Mix<'p> {
 }
 
 /// Sums of the rows of each row's choices.
-fn sum_rows<T: Element>(
-    device: &Device,
-    (places, k, d): (&[Place], usize, usize),
-    from: &[Tensor],
-    out: &mut [T],
-) {
+fn sum_rows<T: Element>(device: &Device, (places, k, d): (&[Place], usize, usize), from: &[Tensor], out: &mut [T]) {
     let from: Vec<&[T]> = from.iter().map(Tensor::slice).collect();
     device.timed("expert rows", || {
         device.for_each_block(out, ROW_BLOCK * d, |block, out| {

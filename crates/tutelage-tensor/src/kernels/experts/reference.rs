@@ -57,10 +57,15 @@ impl Mixture<'_> {
     /// The balance loss over these rows: `n_experts * sum_e choices_e / t * mean p_e`.
     pub fn balance(&self, x: &[f64]) -> f64 {
         let (n, t) = (self.experts.len(), x.len() / self.d());
-        let rows: Vec<_> = x.chunks(self.d()).map(|row| self.weights(row)).collect();
-        let mean = |f: &dyn Fn(&(Vec<f64>, Vec<f64>)) -> f64| rows.iter().map(f).sum::<f64>() / t as f64;
-        let of = |e: usize| mean(&|row| f64::from(row.1[e] > 0.0)) * mean(&|row| row.0[e]);
-        n as f64 * (0..n).map(of).sum::<f64>()
+        let (mut choices, mut probabilities) = (vec![0.0; n], vec![0.0; n]);
+        for row in x.chunks(self.d()) {
+            let (p, weights) = self.weights(row);
+            for e in 0..n {
+                choices[e] += f64::from(weights[e] > 0.0) / t as f64;
+                probabilities[e] += p[e] / t as f64;
+            }
+        }
+        n as f64 * choices.iter().zip(&probabilities).map(|(c, p)| c * p).sum::<f64>()
     }
 
     /// Gradients of `sum grad * forward(x) + coefficient * balance(x)`.

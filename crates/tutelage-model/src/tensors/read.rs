@@ -1,35 +1,16 @@
-//! Safetensors files: one, or several with an index.
+//! Reading.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
-use tutelage_run::{FileError, Hash, MappedFile, hash_bytes, read_json, write_atomic};
+use tutelage_run::{Hash, MappedFile, hash_bytes, read_json};
 
+use super::hash_of_files;
 use crate::ModelError;
-
-/// An array with a name: `(name, shape, values)`.
-pub type Named<'a> = (String, Vec<usize>, &'a [f32]);
-
-/// Writes f32 arrays as a safetensors file; returns its hash.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_tensors(path: &Path, arrays: &[Named<'_>]) -> Result<Hash, ModelError> {
-    let bytes: Vec<Vec<u8>> = arrays.iter().map(|a| a.2.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
-    let wrong = |error: safetensors::SafeTensorError| FileError::content(path, format!("cannot be written: {error}"));
-    let mut views = Vec::new();
-    for ((name, shape, _), bytes) in arrays.iter().zip(&bytes) {
-        views.push((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(wrong)?));
-    }
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let file = safetensors::serialize(views, Some(metadata)).map_err(wrong)?;
-    write_atomic(path, &file)?;
-    Ok(hash_bytes(&file))
-}
 
 /// Reads a safetensors file and hands each wanted array, widened to f32, to `take`.
 ///
@@ -95,8 +76,8 @@ pub(crate) struct WeightFiles {
 }
 
 impl WeightFiles {
-    /// Maps `model.safetensors`, or the files that `model.safetensors.index.json` names; if `expected` is given, a single
-    /// file's hash must be that.
+    /// Maps `model.safetensors`, or the files that `model.safetensors.index.json` names; if `expected` is given, their hash
+    /// (see [`hash_of_files`]) must be that.
     ///
     /// # Errors
     /// When a file is missing, damaged, or outside the folder.
@@ -104,11 +85,7 @@ impl WeightFiles {
         let (single, index) = (folder.join("model.safetensors"), folder.join("model.safetensors.index.json"));
         if single.exists() || !index.exists() {
             let file = MappedFile::open(&single)?;
-            if expected.is_some_and(|hash| *hash != hash_bytes(file.bytes())) {
-                let fault = "is truncated or damaged: its hash is not the one written beside it".to_owned();
-                return Err(ModelError::Weights { path: single, fault });
-            }
-            return Ok(Self { files: vec![file], paths: vec![single] });
+            return Self { files: vec![file], paths: vec![single] }.checked(folder, expected);
         }
         let names: BTreeSet<String> = read_json::<Index>(&index)?.weight_map.into_values().collect();
         if names.is_empty() {
@@ -125,7 +102,19 @@ impl WeightFiles {
             files.push(MappedFile::open(&path)?);
             paths.push(path);
         }
-        Ok(Self { files, paths })
+        Self { files, paths }.checked(folder, expected)
+    }
+
+    fn checked(self, folder: &Path, expected: Option<&Hash>) -> Result<Self, ModelError> {
+        let hashes = || self.files.iter().map(|file| hash_bytes(file.bytes())).collect::<Vec<_>>();
+        match expected.is_some_and(|expected| *expected != hash_of_files(&hashes())) {
+            false => Ok(self),
+            true => {
+                let path = if self.paths.len() == 1 { self.paths[0].clone() } else { folder.to_path_buf() };
+                let fault = "is truncated or damaged: its hash is not the one written beside it".to_owned();
+                Err(ModelError::Weights { path, fault })
+            }
+        }
     }
 
     /// The arrays of all files, by name.
@@ -143,29 +132,31 @@ impl WeightFiles {
                 }
             }
         }
-        Ok(Arrays { arrays, first: &self.paths[0] })
+        Ok(Arrays { arrays, taken: BTreeSet::new(), first: &self.paths[0] })
     }
 }
 
-/// Arrays that were not taken yet.
+/// The arrays of a folder, and which of them were taken.
 pub(crate) struct Arrays<'a> {
     arrays: BTreeMap<String, (TensorView<'a>, &'a Path)>,
+    taken: BTreeSet<String>,
     first: &'a Path,
 }
 
 impl Arrays<'_> {
-    /// Takes an array of this shape, widened to f32.
+    /// An array of this shape, widened to f32.
     ///
     /// # Errors
     /// When it is missing, of another shape or type, or holds what is no number.
     pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
-        let Some((view, path)) = self.arrays.remove(name) else {
+        let Some((view, path)) = self.arrays.get(name) else {
             let n = self.arrays.len();
             let fault = format!("has no array '{name}'; it holds {n} others, perhaps of another kind of model");
             return Err(ModelError::Weights { path: self.first.to_path_buf(), fault });
         };
+        self.taken.insert(name.to_owned());
         let fault = |fault: String| ModelError::Weights { path: path.to_path_buf(), fault };
-        checked(&view, name, shape).and_then(|values| finite(name, values)).map_err(fault)
+        checked(view, name, shape).and_then(|values| finite(name, values)).map_err(fault)
     }
 
     /// Passes over an array that repeats another.
@@ -178,7 +169,8 @@ impl Arrays<'_> {
     /// # Errors
     /// Names the first of them.
     pub(crate) fn finish(self) -> Result<(), ModelError> {
-        let mut left = self.arrays.iter().filter(|(name, _)| !name.ends_with("rotary_emb.inv_freq"));
+        let left = self.arrays.iter().filter(|(name, _)| !self.taken.contains(*name));
+        let mut left = left.filter(|(name, _)| !name.ends_with("rotary_emb.inv_freq"));
         let Some((name, (view, path))) = left.next() else { return Ok(()) };
         let fault = format!(
             "holds '{name}' of shape {:?} and {} more arrays that this kind of model has no place for",

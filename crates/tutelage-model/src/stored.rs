@@ -1,0 +1,145 @@
+//! A model in files, whose weights are read when they are asked for.
+
+use std::path::Path;
+
+use tutelage_run::{Hash, read_json};
+use tutelage_tensor::Params;
+
+use crate::decoder::{Layout, Spec};
+use crate::files::{read_config, save_folder};
+use crate::gguf;
+use crate::tensors::{Arrays, WeightFiles};
+use crate::{Decoder, DecoderConfig, GgufFile, GgufType, ModelError, ModelManifest, SaveOptions, Value};
+
+/// A model in files: a folder, or a GGUF file.
+pub struct StoredModel {
+    config: DecoderConfig,
+    layout: Layout,
+    files: Files,
+}
+
+enum Files {
+    Folder(WeightFiles),
+    Gguf(GgufFile),
+}
+
+/// What weights are read from.
+enum Reader<'a> {
+    Folder(Arrays<'a>),
+    Gguf(&'a GgufFile, Vec<String>),
+}
+
+impl StoredModel {
+    /// A Hugging Face folder; where our manifest is there, the weights' hash is compared.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or its configuration is not supported.
+    pub fn open(folder: &Path) -> Result<Self, ModelError> {
+        let config = read_config(folder)?;
+        let manifest = folder.join("tutelage.json");
+        let manifest: Option<ModelManifest> = manifest.exists().then(|| read_json(&manifest)).transpose()?;
+        let files = WeightFiles::open(folder, manifest.as_ref().map(|m| &m.weights))?;
+        let layout = Layout::Folder(config.family);
+        Ok(Self { config, layout, files: Files::Folder(files) })
+    }
+
+    /// A GGUF file.
+    ///
+    /// # Errors
+    /// When its architecture is not supported.
+    pub fn from_gguf(file: GgufFile) -> Result<Self, ModelError> {
+        let config = gguf::config(&file)?;
+        let layout = Layout::Gguf(config.family);
+        Ok(Self { config, layout, files: Files::Gguf(file) })
+    }
+
+    /// Sizes.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    fn reader(&self) -> Result<Reader<'_>, ModelError> {
+        Ok(match &self.files {
+            Files::Folder(files) => Reader::Folder(files.arrays()?),
+            Files::Gguf(file) => Reader::Gguf(file, Vec::new()),
+        })
+    }
+
+    /// The whole model, into empty parameters.
+    ///
+    /// # Errors
+    /// When weights are missing, misshapen, no numbers, or too many.
+    pub fn decoder(&self, params: Params) -> Result<Decoder, ModelError> {
+        let mut reader = self.reader()?;
+        let model = Decoder::from_weights(self.config.clone(), params, |spec| self.weight(&mut reader, spec))?;
+        self.finish(reader)?;
+        Ok(model)
+    }
+
+    /// Writes a folder, under a configuration that computes the same (see [`DecoderConfig::converted`]); reads and
+    /// writes a weight at a time.
+    ///
+    /// # Errors
+    /// As [`Self::decoder`]; when a file cannot be written, or a weight is beyond the range of the type.
+    pub fn save_as(
+        &self,
+        config: &DecoderConfig,
+        folder: &Path,
+        tokenizer: &Hash,
+        options: SaveOptions,
+    ) -> Result<Hash, ModelError> {
+        let mut reader = self.reader()?;
+        let hash = save_folder(config, folder, tokenizer, options, &mut |spec| self.weight(&mut reader, spec))?;
+        self.finish(reader)?;
+        Ok(hash)
+    }
+
+    /// Writes a GGUF file, matrices in this type, with metadata beside that of the configuration: the tokenizer's.
+    ///
+    /// # Errors
+    /// As [`Self::decoder`]; when llama.cpp has no architecture that computes the same.
+    pub fn write_gguf(&self, path: &Path, kind: GgufType, metadata: Vec<(String, Value)>) -> Result<(), ModelError> {
+        let mut reader = self.reader()?;
+        gguf::write(&self.config, path, kind, metadata, &mut |spec| self.weight(&mut reader, spec))?;
+        self.finish(reader)
+    }
+
+    fn weight(&self, reader: &mut Reader<'_>, spec: &Spec) -> Result<Vec<f32>, ModelError> {
+        let stored = self.layout.stored(&self.config, &spec.name, &spec.shape);
+        let mut arrays = Vec::new();
+        for array in &stored.arrays {
+            arrays.push(match reader {
+                Reader::Folder(arrays) => arrays.take(&array.name, &array.shape)?,
+                Reader::Gguf(file, taken) => {
+                    taken.push(array.name.clone());
+                    file.take(&array.name, &array.shape)?
+                }
+            });
+        }
+        Ok(stored.gather(arrays))
+    }
+
+    /// Refuses arrays that nobody asked for.
+    fn finish(&self, reader: Reader<'_>) -> Result<(), ModelError> {
+        match reader {
+            Reader::Folder(mut arrays) => {
+                if self.config.tied_embeddings {
+                    // Some folders hold the embeddings a second time.
+                    for array in self.layout.stored(&self.config, "output.weight", &[]).arrays {
+                        arrays.forget(&array.name);
+                    }
+                }
+                arrays.finish()
+            }
+            Reader::Gguf(file, taken) => {
+                match file.tensors().find(|(name, ..)| !taken.iter().any(|taken| taken == name)) {
+                    None => Ok(()),
+                    Some((name, shape, _)) => Err(ModelError::Weights {
+                        path: file.path().to_path_buf(),
+                        fault: format!("holds '{name}' of shape {shape:?}, which this kind of model has no place for"),
+                    }),
+                }
+            }
+        }
+    }
+}
