@@ -18,6 +18,7 @@ mod load;
 pub mod plan;
 pub mod run;
 pub mod spec;
+mod tokenizer;
 
 pub use convert::{ConvertRequest, Converted, convert};
 pub use engine::EngineChoice;
@@ -25,3 +26,4 @@ pub use error::RecipeError;
 pub use generate::{GenerateRequest, continue_text};
 pub use inspect::{Finding, inspect};
 pub use load::{Recipe, load};
+pub use tokenizer::open_tokenizer;

@@ -9,5 +9,5 @@ mod external;
 mod fixture;
 
 pub use close::{assert_close, finite_difference, wave};
-pub use external::smollm2;
+pub use external::{smollm2, vocabularies};
 pub use fixture::Fixture;

@@ -12,10 +12,12 @@
 mod decoder;
 mod error;
 mod pre;
+mod sentencepiece;
+mod tiktoken;
 mod tokenizer;
 mod vocabulary;
 
 pub use decoder::Decoder;
 pub use error::TokenError;
 pub use tokenizer::{BOS, EOS, MIN_VOCAB, Tokenizer, UNK};
-pub use vocabulary::Vocabulary;
+pub use vocabulary::{Vocabulary, VocabularyKind};

@@ -7,25 +7,64 @@ use serde_json::{Value, json};
 /// GPT-2's, the byte-level step's own.
 const GPT2: &str = "gpt-2";
 
-/// Patterns that are applied before bytes are mapped.
-const SPLITS: [(&str, &str); 3] = [
+/// Patterns that divide one after another before bytes are mapped; what one of them takes is a piece.
+const SPLITS: [(&str, &[&str]); 7] = [
     (
         "llama-bpe",
-        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+        &[
+            r#"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#,
+        ],
     ),
     (
         "qwen2",
-        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+        &[
+            r#"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#,
+        ],
+    ),
+    (
+        "qwen35",
+        &[
+            r#"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#,
+        ],
     ),
     (
         "gpt-4o",
-        "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+        &[
+            r#"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"#,
+        ],
     ),
+    (
+        "falcon",
+        &[
+            r#"[\p{P}\$\+<=>\^~\|`]+"#,
+            r#"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"#,
+            r#"[0-9][0-9][0-9]"#,
+        ],
+    ),
+    (
+        "deepseek-llm",
+        &[
+            r#"[\r\n]"#,
+            r#"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"#,
+            r#"\s?[!-/:-~！-／：-～‘-‟　-。]+"#,
+            r#"\s+$"#,
+            r#"[一-龥ࠀ-一가-퟿]+"#,
+            r#"\p{N}+"#,
+        ],
+    ),
+    ("deepseek-coder", &[r#"[\r\n]"#, r#"\s?\p{L}+"#, r#"\s?\p{P}+"#, r#"[一-龥ࠀ-一가-퟿]+"#, r#"\p{N}"#]),
 ];
 
 /// Names that mean the same as another.
-const SAME: [(&str, &str); 5] =
-    [("default", GPT2), ("phi-2", GPT2), ("llama-v3", "llama-bpe"), ("llama3", "llama-bpe"), ("refact", "smollm")];
+const SAME: [(&str, &str); 7] = [
+    ("default", GPT2),
+    ("phi-2", GPT2),
+    ("mpt", GPT2),
+    ("llama-v3", "llama-bpe"),
+    ("llama3", "llama-bpe"),
+    ("refact", "smollm"),
+    ("command-r", "smollm"),
+];
 
 /// Names whose vocabularies hold whole words that merging need not reach.
 const IGNORES_MERGES: [&str; 1] = ["llama-bpe"];
@@ -53,10 +92,10 @@ pub(crate) fn pre_tokenizer(name: &str) -> Option<Value> {
             "pretokenizers": [{ "type": "Digits", "individual_digits": true }, byte_level(true)],
         }),
         _ => {
-            let (_, pattern) = SPLITS.iter().find(|(known, _)| *known == name)?;
-            let split =
-                json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false });
-            json!({ "type": "Sequence", "pretokenizers": [split, byte_level(false)] })
+            let (_, patterns) = SPLITS.iter().find(|(known, _)| *known == name)?;
+            let split = |pattern: &&str| json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false });
+            let steps: Vec<Value> = patterns.iter().map(split).chain([byte_level(false)]).collect();
+            json!({ "type": "Sequence", "pretokenizers": steps })
         }
     })
 }

@@ -1,0 +1,5 @@
+//! Tokenizers out of files.
+
+#![allow(clippy::unwrap_used)]
+
+mod golden;

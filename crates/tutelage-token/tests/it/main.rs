@@ -1,0 +1,5 @@
+//! Tokenizers beside the libraries that they come from.
+
+#![allow(clippy::unwrap_used)]
+
+mod hard;
