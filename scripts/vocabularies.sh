@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets llama.cpp's vocabularies with golden cases (texts and ids) out of the source distribution of llama-cpp-python,
+# Gets llama.cpp's vocabularies with golden cases (texts and ids), and chat templates of many models, out of the source distribution of llama-cpp-python,
 # 77 MB (MIT; the vocabularies are their models'), into target/external/vocabularies/. Needs python3 with pip; installs
 # nothing.
 set -euo pipefail
@@ -16,8 +16,11 @@ os.makedirs(part, exist_ok=True)
 with tarfile.open(glob.glob(f"{to}/download-vocabularies/llama_cpp_python-*.tar.gz")[0]) as archive:
     for member in archive:
         name = os.path.basename(member.name)
-        if member.isfile() and name.startswith("ggml-vocab-"):
-            with open(f"{part}/{name}", "wb") as out:
+        is_template = name.endswith(".jinja") and "llama.cpp/models/templates/" in member.name
+        if member.isfile() and (name.startswith("ggml-vocab-") or is_template):
+            folder = f"{part}/templates" if is_template else part
+            os.makedirs(folder, exist_ok=True)
+            with open(f"{folder}/{name}", "wb") as out:
                 out.write(archive.extractfile(member).read())
 os.replace(part, f"{to}/vocabularies")
 PYTHON

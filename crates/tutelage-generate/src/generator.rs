@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use tutelage_model::Decoder;
-use tutelage_run::{RandomStream, StopFlag, read_bytes, read_json};
+use tutelage_run::{RandomStream, StopFlag};
 use tutelage_tensor::{Device, Precision};
-use tutelage_token::{Decoder as TextDecoder, TokenError, Tokenizer};
+use tutelage_token::{Chat, ChatTemplate, Decoder as TextDecoder, Tokenizer};
 
+use crate::folder::{read_chat_template, read_tokenizer};
 use crate::{GenerateError, Sampling};
 
 /// A model with its tokenizer.
@@ -14,20 +15,7 @@ use crate::{GenerateError, Sampling};
 pub struct Generator {
     model: Decoder,
     tokenizer: Tokenizer,
-}
-
-/// Reads `tokenizer.json` of a model's folder, with `tokenizer_config.json` where that is there.
-///
-/// # Errors
-/// When a file is missing or damaged.
-pub fn read_tokenizer(folder: &Path) -> Result<Tokenizer, GenerateError> {
-    let (path, config) = (folder.join("tokenizer.json"), folder.join("tokenizer_config.json"));
-    let config = config.exists().then(|| read_json(&config)).transpose()?;
-    let tokenizer = Tokenizer::from_files(&read_bytes(&path)?, config.as_ref());
-    Ok(tokenizer.map_err(|error| match error {
-        TokenError::Format(found) => TokenError::Format(format!("{}: {found}", path.display())),
-        other => other,
-    })?)
+    chat_template: Option<String>,
 }
 
 /// Why a text ended.
@@ -44,18 +32,22 @@ pub enum StopReason {
 }
 
 impl Generator {
-    /// A model with its tokenizer, which must have as many entries as the model has rows.
+    /// A model with its tokenizer, which must have at most as many entries as the model has rows, and its chat template.
     ///
     /// # Errors
-    /// When they do not fit.
-    pub fn new(model: Decoder, tokenizer: Tokenizer) -> Result<Self, GenerateError> {
+    /// When they do not fit, or the model has no output layer for text.
+    pub fn new(model: Decoder, tokenizer: Tokenizer, chat_template: Option<String>) -> Result<Self, GenerateError> {
+        if model.config().options.reward {
+            let found = "this is a reward model: it gives a text a number, and writes none";
+            return Err(GenerateError::Request(found.to_owned()));
+        }
         let (rows, entries) = (model.config().vocab_size, tokenizer.vocab_size());
         if entries > rows {
             let found =
                 format!("the tokenizer has {entries} entries, the model {rows}; they belong to different models");
             return Err(GenerateError::Request(found));
         }
-        Ok(Self { model, tokenizer })
+        Ok(Self { model, tokenizer, chat_template })
     }
 
     /// Reads a model's folder.
@@ -65,7 +57,7 @@ impl Generator {
     pub fn open(folder: &Path, device: &Device, precision: Precision) -> Result<Self, GenerateError> {
         let model = Decoder::load_frozen(folder, device, precision)?;
         let tokenizer = read_tokenizer(folder)?;
-        Self::new(model, tokenizer)
+        Self::new(model, tokenizer, read_chat_template(folder)?)
     }
 
     /// Continues `prompt`; `show` is given the text as it comes.
@@ -79,12 +71,45 @@ impl Generator {
         stop: &StopFlag,
         show: &mut dyn FnMut(&str),
     ) -> Result<StopReason, GenerateError> {
-        sampling.validate()?;
         let mut ids = self.tokenizer.encode(prompt)?;
         // A model continues something.
         if self.tokenizer.adds_bos() || ids.is_empty() {
             ids.insert(0, self.tokenizer.bos());
         }
+        self.continue_ids(ids, sampling, stop, show)
+    }
+
+    /// Answers a chat, by the model's template; one without gets ChatML if its tokenizer knows `<|im_start|>`.
+    ///
+    /// # Errors
+    /// When the template refuses the chat, there is none, or the chat does not fit into the model's positions.
+    pub fn answer(
+        &self,
+        chat: &Chat,
+        sampling: &Sampling,
+        stop: &StopFlag,
+        show: &mut dyn FnMut(&str),
+    ) -> Result<StopReason, GenerateError> {
+        let template = match &self.chat_template {
+            Some(source) => ChatTemplate::new(source, &self.tokenizer)?,
+            None if self.tokenizer.knows("<|im_start|>") => ChatTemplate::chatml(&self.tokenizer)?,
+            None => {
+                let found = "the model has no chat template (chat_template in tokenizer_config.json, or \
+                             chat_template.jinja), and its tokenizer does not know ChatML's <|im_start|>";
+                return Err(GenerateError::Request(found.to_owned()));
+            }
+        };
+        self.continue_ids(template.encode(chat, &self.tokenizer)?, sampling, stop, show)
+    }
+
+    fn continue_ids(
+        &self,
+        mut ids: Vec<u32>,
+        sampling: &Sampling,
+        stop: &StopFlag,
+        show: &mut dyn FnMut(&str),
+    ) -> Result<StopReason, GenerateError> {
+        sampling.validate()?;
         let positions = self.model.config().n_positions();
         if ids.len() >= positions {
             let found = format!("the prompt has {} tokens where the model has {positions} positions", ids.len());

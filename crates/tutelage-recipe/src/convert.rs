@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use tutelage_generate::read_tokenizer;
-use tutelage_model::{
-    DecoderConfig, Family, GgufFile, GgufType, ModelError, SaveOptions, StoredModel, StoredType, Value,
-};
-use tutelage_run::{AtomicFolder, FileError, Hash, hash_bytes, read_bytes, read_json, read_text, write_atomic};
+use tutelage_generate::{read_chat_template, read_tokenizer};
+use tutelage_model::{DecoderConfig, Family, GgufFile, GgufType, ModelError, SaveOptions, StoredModel, StoredType};
+use tutelage_run::{AtomicFolder, FileError, Hash, hash_bytes, read_bytes, write_atomic};
 use tutelage_token::Tokenizer;
 
 use crate::RecipeError;
@@ -104,10 +102,7 @@ fn family(name: &str) -> Result<Family, RecipeError> {
 fn from_gguf(path: &Path) -> Result<Source, RecipeError> {
     let file = GgufFile::open(path)?;
     let tokenizer = gguf::tokenizer(&file)?;
-    let chat_template = match file.value("tokenizer.chat_template") {
-        Some(Value::Text(template)) => Some(template.clone()),
-        _ => None,
-    };
+    let chat_template = gguf::chat_template(&file);
     let mut config = tokenizer.config_json();
     if let Some(template) = &chat_template {
         config["chat_template"] = template.as_str().into();
@@ -120,25 +115,16 @@ fn from_gguf(path: &Path) -> Result<Source, RecipeError> {
 
 fn from_folder(folder: &Path) -> Result<Source, RecipeError> {
     let model = StoredModel::open(folder)?;
-    let tokenizer = match folder.join("tokenizer.json").exists() {
-        true => Some(read_tokenizer(folder)?),
-        false => None,
-    };
+    let has = |name: &str| folder.join(name).exists();
+    let has_tokenizer = has("tokenizer.json") || has("tokenizer.model");
+    let tokenizer = has_tokenizer.then(|| read_tokenizer(folder)).transpose()?;
     let mut files = Vec::new();
     for name in TOKENIZER_FILES {
         if folder.join(name).exists() {
             files.push((name.to_owned(), read_bytes(&folder.join(name))?));
         }
     }
-    let (jinja, config) = (folder.join("chat_template.jinja"), folder.join("tokenizer_config.json"));
-    let chat_template = if jinja.exists() {
-        Some(read_text(&jinja)?)
-    } else if config.exists() {
-        let config: serde_json::Value = read_json(&config)?;
-        config["chat_template"].as_str().map(str::to_owned)
-    } else {
-        None
-    };
+    let chat_template = read_chat_template(folder)?;
     Ok(Source { model, tokenizer, chat_template, files })
 }
 
@@ -181,7 +167,7 @@ fn to_gguf(source: &Source, request: &ConvertRequest) -> Result<&'static str, Re
         }
     }
     let Some(tokenizer) = &source.tokenizer else {
-        let found = "has no tokenizer.json, which a GGUF file holds too";
+        let found = "has no tokenizer (tokenizer.json or tokenizer.model), which a GGUF file holds too";
         return Err(FileError::content(&request.input, found).into());
     };
     let name = request.out.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

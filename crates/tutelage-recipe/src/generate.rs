@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tutelage_generate::{Generator, Sampling, StopReason};
 use tutelage_run::StopFlag;
 use tutelage_tensor::Precision;
+use tutelage_token::{Chat, TokenError};
 
 use crate::{EngineChoice, RecipeError, gguf};
 
@@ -13,8 +14,8 @@ use crate::{EngineChoice, RecipeError, gguf};
 pub struct GenerateRequest {
     /// The model's folder, or a GGUF file.
     pub model: PathBuf,
-    /// The text to continue.
-    pub prompt: String,
+    /// What to write after.
+    pub prompt: Prompt,
     /// Most tokens to write.
     pub max_tokens: usize,
     /// Divides the logits; zero takes the most likely token always.
@@ -29,7 +30,23 @@ pub struct GenerateRequest {
     pub engine: EngineChoice,
 }
 
-/// Continues the prompt; `show` is given the text as it comes. Returns why it ended.
+/// What to write after.
+#[derive(Debug, Clone)]
+pub enum Prompt {
+    /// A text, which is continued.
+    Text(String),
+    /// A chat, which is answered.
+    Chat {
+        /// Messages: JSON, an array of objects with `role` and `content`.
+        messages: String,
+        /// Tools: JSON, an array of function schemas.
+        tools: Option<String>,
+        /// Seconds since 1970, for templates that ask for the date.
+        now: i64,
+    },
+}
+
+/// Continues the prompt, or answers the chat; `show` is given the text as it comes. Returns why it ended.
 ///
 /// # Errors
 /// When the folder is no whole model, or the prompt does not fit into it.
@@ -50,7 +67,19 @@ pub fn continue_text(
         true => gguf::generator(&request.model, &request.engine)?,
         false => Generator::open(&request.model, &request.engine.device()?, Precision::Bf16)?,
     };
-    Ok(match generator.continue_text(&request.prompt, &sampling, stop, show)? {
+    let reason = match &request.prompt {
+        Prompt::Text(text) => generator.continue_text(text, &sampling, stop, show)?,
+        Prompt::Chat { messages, tools, now } => {
+            let wrong = |error: TokenError| RecipeError::request(error.to_string());
+            let mut chat = Chat::from_json(messages).map_err(wrong)?;
+            chat.now = *now;
+            if let Some(tools) = tools {
+                chat = chat.with_tools(tools).map_err(wrong)?;
+            }
+            generator.answer(&chat, &sampling, stop, show)?
+        }
+    };
+    Ok(match reason {
         StopReason::EndOfDocument => "end_of_document",
         StopReason::MaxTokens => "max_tokens",
         StopReason::ContextFull => "context_full",

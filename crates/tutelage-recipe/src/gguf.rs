@@ -21,8 +21,17 @@ pub(crate) fn is_gguf(path: &Path) -> bool {
 pub(crate) fn generator(path: &Path, engine: &EngineChoice) -> Result<Generator, RecipeError> {
     let file = GgufFile::open(path)?;
     let tokenizer = tokenizer(&file)?;
+    let template = chat_template(&file);
     let model = StoredModel::from_gguf(file)?.decoder(Params::frozen(&engine.device()?, Precision::Bf16))?;
-    Ok(Generator::new(model, tokenizer)?)
+    Ok(Generator::new(model, tokenizer, template)?)
+}
+
+/// The chat template of the metadata.
+pub(crate) fn chat_template(file: &GgufFile) -> Option<String> {
+    match file.value("tokenizer.chat_template") {
+        Some(Value::Text(template)) => Some(template.clone()),
+        _ => None,
+    }
 }
 
 /// Metadata of a tokenizer for a model of `rows` rows; rows beyond the entries are unused tokens.

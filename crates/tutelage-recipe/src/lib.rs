@@ -23,7 +23,7 @@ mod tokenizer;
 pub use convert::{ConvertRequest, Converted, convert};
 pub use engine::EngineChoice;
 pub use error::RecipeError;
-pub use generate::{GenerateRequest, continue_text};
+pub use generate::{GenerateRequest, Prompt, continue_text};
 pub use inspect::{Finding, inspect};
 pub use load::{Recipe, load};
 pub use tokenizer::open_tokenizer;

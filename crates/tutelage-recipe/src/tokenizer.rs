@@ -16,9 +16,7 @@ use crate::gguf::{self, is_gguf};
 /// When nothing of these is there, or it is damaged or not supported.
 pub fn open_tokenizer(path: &Path) -> Result<Tokenizer, RecipeError> {
     if path.is_dir() {
-        let model = path.join("tokenizer.model");
-        let has_json = path.join("tokenizer.json").exists();
-        return if !has_json && model.exists() { sentencepiece(&model) } else { Ok(read_tokenizer(path)?) };
+        return Ok(read_tokenizer(path)?);
     }
     if is_gguf(path) {
         return gguf::tokenizer(&GgufFile::open(path)?);

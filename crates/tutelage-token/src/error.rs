@@ -17,6 +17,9 @@ pub enum TokenError {
         /// What was found, and what to try.
         found: String,
     },
+    /// A chat template that is none, fails, or refuses.
+    #[error("chat template: {0}")]
+    Template(String),
     /// The library failed.
     #[error("the tokenizers library: {0}")]
     Library(String),

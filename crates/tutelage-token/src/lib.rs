@@ -9,6 +9,7 @@
 //!
 //! This crate does not touch files; callers bring bytes and take strings.
 
+mod chat;
 mod decoder;
 mod error;
 mod pre;
@@ -17,6 +18,7 @@ mod tiktoken;
 mod tokenizer;
 mod vocabulary;
 
+pub use chat::{Chat, ChatTemplate};
 pub use decoder::Decoder;
 pub use error::TokenError;
 pub use tokenizer::{BOS, EOS, MIN_VOCAB, Tokenizer, UNK};

@@ -3,7 +3,7 @@
 use prost::Message;
 use serde_json::json;
 
-use crate::vocabulary::{Pieces, Search};
+use crate::vocabulary::{BY_USERS, CONTROL, Pieces, Search, UNKNOWN};
 use crate::{TokenError, Tokenizer};
 
 #[derive(Clone, PartialEq, Message)]
@@ -78,11 +78,26 @@ impl Tokenizer {
                 return Err(fault(format!("{name} = {found}: only {supported} is supported")));
             }
         }
-        let pieces: Vec<String> = proto.pieces.iter().map(|p| p.piece.clone().unwrap_or_default()).collect();
-        let scores: Vec<f32> = proto.pieces.iter().map(|p| p.score.unwrap_or(0.0)).collect();
-        let kinds: Vec<i32> = proto.pieces.iter().map(|p| p.kind.unwrap_or(1)).collect();
+        let mut pieces: Vec<String> = proto.pieces.iter().map(|p| p.piece.clone().unwrap_or_default()).collect();
+        let mut scores: Vec<f32> = proto.pieces.iter().map(|p| p.score.unwrap_or(0.0)).collect();
+        let mut kinds: Vec<i32> = proto.pieces.iter().map(|p| p.kind.unwrap_or(1)).collect();
         if let Some(kind) = kinds.iter().find(|kind| !(1..=6).contains(*kind)) {
             return Err(fault(format!("a piece is of type {kind}, which there is not")));
+        }
+        for (id, token, special) in added(config)? {
+            // Models give names to entries that were spare (InternLM2's `<|im_start|>`), or add some.
+            if id > pieces.len() {
+                return Err(fault(format!("added_tokens_decoder: id {id} follows {} entries", pieces.len())));
+            }
+            if id == pieces.len() {
+                pieces.push(String::new());
+                scores.push(0.0);
+                kinds.push(0);
+            }
+            pieces[id] = token;
+            if kinds[id] != UNKNOWN {
+                kinds[id] = if special { CONTROL } else { BY_USERS };
+            }
         }
         let tokenizer = Pieces {
             pieces: &pieces,
@@ -104,4 +119,19 @@ impl Tokenizer {
         }
         Self::from_files(tokenizer.to_string().as_bytes(), Some(&fields))
     }
+}
+
+/// `added_tokens_decoder` of a `tokenizer_config.json`: ids, tokens, and whether they are special, by id.
+fn added(config: Option<&serde_json::Value>) -> Result<Vec<(usize, String, bool)>, TokenError> {
+    let tokens = config.and_then(|config| config.get("added_tokens_decoder")).and_then(serde_json::Value::as_object);
+    let mut out = Vec::new();
+    for (id, token) in tokens.into_iter().flatten() {
+        let (number, content) = (id.parse().ok(), token["content"].as_str());
+        let (Some(number), Some(content)) = (number, content) else {
+            return Err(TokenError::Format(format!("added_tokens_decoder: '{id}': {token} is no token")));
+        };
+        out.push((number, content.to_owned(), token["special"] == serde_json::Value::Bool(true)));
+    }
+    out.sort();
+    Ok(out)
 }

@@ -16,6 +16,16 @@ pub const EOS: &str = "</s>";
 /// Bytes and special tokens: the smallest vocabulary.
 pub const MIN_VOCAB: usize = 256 + 3;
 
+/// A special token.
+pub(crate) struct ControlToken {
+    pub(crate) id: u32,
+    pub(crate) text: String,
+    /// Whether spaces before it belong to it.
+    pub(crate) strips_left: bool,
+    /// Whether spaces after it belong to it.
+    pub(crate) strips_right: bool,
+}
+
 /// A vocabulary and its merges.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
@@ -116,6 +126,29 @@ impl Tokenizer {
             config["add_bos_token"] = false.into();
         }
         config
+    }
+
+    /// The text of an entry, as the vocabulary has it.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// Whether there is an entry of this text.
+    pub fn knows(&self, token: &str) -> bool {
+        self.inner.token_to_id(token).is_some()
+    }
+
+    /// Entries that text never becomes: special tokens.
+    pub(crate) fn control_tokens(&self) -> Vec<ControlToken> {
+        let added = self.inner.get_added_tokens_decoder();
+        let special = added.into_iter().filter(|(_, token)| token.special);
+        let control = |(id, token): (u32, AddedToken)| ControlToken {
+            id,
+            text: token.content,
+            strips_left: token.lstrip,
+            strips_right: token.rstrip,
+        };
+        special.map(control).filter(|control| !control.text.is_empty()).collect()
     }
 
     /// Number of entries, special tokens included.

@@ -102,13 +102,26 @@ pub(crate) enum Command {
     /// Continue a text with a model's folder or GGUF file
     #[command(after_help = "Examples:\n  tutelage generate runs/quickstart/models/teacher/model \
         --prompt \"And it came to pass\" --max-tokens 80\n  \
-        tutelage generate SmolLM2-135M-Instruct.Q4_1.gguf --prompt \"The sea is\" --temperature 0")]
+        tutelage generate SmolLM2-135M-Instruct.Q4_1.gguf --prompt \"The sea is\" --temperature 0\n  \
+        tutelage generate SmolLM2-135M-Instruct.Q4_1.gguf --chat --prompt \"What is the capital of France?\"")]
     Generate {
         /// The model's folder, or a GGUF file
         model: PathBuf,
-        /// The text to continue
+        /// The text to continue; with --chat the user's message
+        #[arg(long, required_unless_present = "messages")]
+        prompt: Option<String>,
+        /// Answer as the model's chat template has it, instead of continuing the text
         #[arg(long)]
-        prompt: String,
+        chat: bool,
+        /// The system's message before the prompt (implies --chat)
+        #[arg(long, value_name = "TEXT", conflicts_with = "messages")]
+        system: Option<String>,
+        /// A chat to answer: a JSON file, an array of objects with role and content (implies --chat)
+        #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+        messages: Option<PathBuf>,
+        /// Tools for the chat: a JSON file, an array of function schemas (implies --chat)
+        #[arg(long, value_name = "FILE")]
+        tools: Option<PathBuf>,
         /// Most tokens to write
         #[arg(long, default_value_t = 100)]
         max_tokens: usize,

@@ -8,10 +8,10 @@ use serde_json::json;
 use tutelage_recipe::plan::{PlanRow, plan};
 use tutelage_recipe::run::{RunOutcome, run};
 use tutelage_recipe::{
-    ConvertRequest, Converted, EngineChoice, GenerateRequest, continue_text, convert, inspect, load,
+    ConvertRequest, Converted, EngineChoice, GenerateRequest, Prompt, continue_text, convert, inspect, load,
 };
 use tutelage_report::{RunData, table, verdict, write_html};
-use tutelage_run::StopFlag;
+use tutelage_run::{StopFlag, read_text};
 
 use crate::args::{Args, Command};
 use crate::bench::bench;
@@ -38,7 +38,21 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
             let max_shard_bytes = max_shard_size;
             convert_model(&ConvertRequest { input, out, family, dtype, max_shard_bytes }, json)
         }
-        Command::Generate { model, prompt, max_tokens, temperature, top_k, top_p, seed, json } => {
+        Command::Generate {
+            model,
+            prompt,
+            chat,
+            system,
+            messages,
+            tools,
+            max_tokens,
+            temperature,
+            top_k,
+            top_p,
+            seed,
+            json,
+        } => {
+            let prompt = chat_or_text(prompt, chat, system, (messages.as_deref(), tools.as_deref()))?;
             let request = GenerateRequest { model, prompt, max_tokens, temperature, top_k, top_p, seed, engine };
             generate(&request, json)
         }
@@ -213,6 +227,31 @@ fn convert_model(request: &ConvertRequest, json: bool) -> Result<ExitCode, Failu
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is asked: a text to continue, or a chat to answer.
+fn chat_or_text(
+    prompt: Option<String>,
+    chat: bool,
+    system: Option<String>,
+    (messages, tools): (Option<&Path>, Option<&Path>),
+) -> Result<Prompt, Failure> {
+    let prompt = prompt.unwrap_or_default();
+    if !(chat || system.is_some() || messages.is_some() || tools.is_some()) {
+        return Ok(Prompt::Text(prompt));
+    }
+    let messages = match messages {
+        Some(path) => read_text(path)?,
+        None => {
+            let system = system.map(|content| json!({ "role": "system", "content": content }));
+            let user = json!({ "role": "user", "content": prompt });
+            json!(system.into_iter().chain([user]).collect::<Vec<_>>()).to_string()
+        }
+    };
+    let tools = tools.map(read_text).transpose()?;
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
+    Ok(Prompt::Chat { messages, tools, now })
+}
+
 fn generate(request: &GenerateRequest, json: bool) -> Result<ExitCode, Failure> {
     let stop = stop_flag()?;
     let mut text = String::new();
@@ -222,7 +261,10 @@ fn generate(request: &GenerateRequest, json: bool) -> Result<ExitCode, Failure> 
         text.push_str(part);
         if !json && failed.is_none() {
             // The prompt waits for the first part, so that a refused request prints nothing.
-            let prompt = if begun { "" } else { &request.prompt };
+            let prompt = match &request.prompt {
+                Prompt::Text(text) if !begun => text,
+                _ => "",
+            };
             begun = true;
             let mut out = std::io::stdout().lock();
             failed = write!(out, "{prompt}{part}").and_then(|()| out.flush()).err();
@@ -232,7 +274,11 @@ fn generate(request: &GenerateRequest, json: bool) -> Result<ExitCode, Failure> 
         return Err(error.into());
     }
     if json {
-        print_json(&json!({ "prompt": request.prompt, "text": text, "stop_reason": reason }))?;
+        let mut out = json!({ "text": text, "stop_reason": reason });
+        if let Prompt::Text(prompt) = &request.prompt {
+            out["prompt"] = json!(prompt);
+        }
+        print_json(&out)?;
     } else {
         println!();
     }

@@ -11,6 +11,12 @@ pub(crate) struct Failure {
     pub(crate) is_request: bool,
 }
 
+impl From<tutelage_run::FileError> for Failure {
+    fn from(error: tutelage_run::FileError) -> Self {
+        Self { is_request: error.is_request(), message: error.to_string() }
+    }
+}
+
 impl From<RecipeError> for Failure {
     fn from(error: RecipeError) -> Self {
         Self { message: error.to_string(), is_request: error.is_request() }

@@ -41,7 +41,7 @@ impl Session<'_> {
             let model = session.load_model(&plan.name)?;
             let found = evaluate(&model, &packed.heldout);
             session.observer.event(&Event::Progress { done: 1, note: "" });
-            let generator = Generator::new(model, tokenizer.tokenizer.clone())?;
+            let generator = Generator::new(model, tokenizer.tokenizer.clone(), None)?;
             let Flow::Done(samples) = session.samples(&generator)? else { return Ok(Flow::Stopped) };
             let evaluation = Evaluation {
                 heldout_loss: found.loss(),

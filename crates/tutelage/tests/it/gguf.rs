@@ -44,6 +44,32 @@ fn a_real_model_is_used_as_it_is_and_converted() {
     assert!(!bench.path("other").exists(), "a refused file leaves nothing");
 }
 
+/// What transformers answers on the same weights in f32, by the same template, under greedy decoding.
+const ANSWERS: [(&[&str], &str); 2] = [
+    (&["--chat", "--prompt", "What is the capital of France?"], "The capital of France is Paris."),
+    (
+        &["--system", "You are a pirate.", "--prompt", "Tell me about the sea.", "--max-tokens", "16"],
+        "The sea. She's a cruel mistress, a cruel mistress. She's",
+    ),
+];
+
+#[test]
+fn a_real_model_answers_as_in_transformers() {
+    let Some(path) = smollm2() else { return };
+    let (bench, path) = (Bench::new("chat"), path.to_str().unwrap());
+    for (args, expected) in ANSWERS {
+        let out = bench.succeed(&[&["generate", path, "--temperature", "0", "--json"], args].concat());
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap()["text"], expected);
+    }
+    std::fs::write(bench.path("chat.json"), r#"[{"role": "user", "content": "What is the capital of France?"}]"#)
+        .unwrap();
+    let out = bench.succeed(&["generate", path, "--messages", "chat.json", "--temperature", "0"]);
+    assert_eq!(out.trim(), ANSWERS[0].1);
+    std::fs::write(bench.path("chat.json"), "{}").unwrap();
+    assert!(bench.refuse(&["generate", path, "--messages", "chat.json"]).contains("messages: expected an array"));
+    assert!(bench.refuse(&["generate", path, "--messages", "none.json"]).contains("none.json"));
+}
+
 #[test]
 fn what_is_no_model_is_refused() {
     let bench = Bench::new("no-gguf");
