@@ -66,8 +66,12 @@ impl Decoder {
     /// Writes `config.json`, `generation_config.json`, weights in f32 and `tutelage.json` into a folder.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// When a file cannot be written, or the model is one with adapters (see [`Self::save_adapters`]).
     pub fn save(&self, folder: &Path, tokenizer: &Hash) -> Result<Hash, ModelError> {
+        if self.params().iter().any(|(_, param)| param.is_fixed()) {
+            let fault = "fixed weights are not written; write the adapters, and merge them into the folder".to_owned();
+            return Err(ModelError::Config { field: "adapters", value: "some".to_owned(), fault });
+        }
         save_folder(self.config(), folder, tokenizer, SaveOptions::default(), &mut |spec| self.weight(spec))
     }
 

@@ -7,6 +7,7 @@
 //! - [`Decoder::random`] documents the initialisation; [`Decoder::save`] and [`Decoder::load`] are the
 //!   Hugging Face folder.
 //! - [`StoredModel`]: a model in files, read a weight at a time: loaded, or written otherwise.
+//! - [`LoraConfig`]: adapters beside fixed weights ([`StoredModel::adapted`]), in PEFT's folders, or merged.
 //! - [`GgufFile`]: llama.cpp's files, quantised or not.
 //!
 //! A forward pass sees ids, positions and a cache: never a file, a tokenizer or a loss.
@@ -15,6 +16,7 @@ mod decoder;
 mod error;
 mod files;
 mod gguf;
+mod lora;
 mod planned;
 mod stored;
 mod tensors;
@@ -23,5 +25,6 @@ pub use decoder::{Decoder, DecoderConfig, ExpertOptions, Family, Input, Options,
 pub use error::ModelError;
 pub use files::{ModelManifest, SaveOptions};
 pub use gguf::{GgufFile, GgufType, Value};
+pub use lora::LoraConfig;
 pub use stored::StoredModel;
 pub use tensors::{Named, StoredType, read_tensors, write_tensors};

@@ -8,6 +8,7 @@ use tutelage_tensor::Params;
 use crate::decoder::{Layout, Spec};
 use crate::files::{read_config, save_folder};
 use crate::gguf;
+use crate::lora::Merged;
 use crate::tensors::{Arrays, WeightFiles};
 use crate::{Decoder, DecoderConfig, GgufFile, GgufType, ModelError, ModelManifest, SaveOptions, Value};
 
@@ -16,6 +17,7 @@ pub struct StoredModel {
     config: DecoderConfig,
     layout: Layout,
     files: Files,
+    merged: Option<Merged>,
 }
 
 enum Files {
@@ -40,7 +42,7 @@ impl StoredModel {
         let manifest: Option<ModelManifest> = manifest.exists().then(|| read_json(&manifest)).transpose()?;
         let files = WeightFiles::open(folder, manifest.as_ref().map(|m| &m.weights))?;
         let layout = Layout::Folder(config.family);
-        Ok(Self { config, layout, files: Files::Folder(files) })
+        Ok(Self { config, layout, files: Files::Folder(files), merged: None })
     }
 
     /// A GGUF file.
@@ -50,7 +52,20 @@ impl StoredModel {
     pub fn from_gguf(file: GgufFile) -> Result<Self, ModelError> {
         let config = gguf::config(&file)?;
         let layout = Layout::Gguf(config.family);
-        Ok(Self { config, layout, files: Files::Gguf(file) })
+        Ok(Self { config, layout, files: Files::Gguf(file), merged: None })
+    }
+
+    /// The same model with the adapters of a PEFT folder merged into its weights.
+    ///
+    /// # Errors
+    /// When the folder is not whole or of another model, or this is a GGUF file.
+    pub fn merged(self, adapters: &Path) -> Result<Self, ModelError> {
+        if matches!(self.files, Files::Gguf(_)) {
+            let fault = "adapters name the modules of folders; convert the GGUF file to one first".to_owned();
+            return Err(ModelError::Weights { path: adapters.to_path_buf(), fault });
+        }
+        let merged = Merged::open(&self.config, adapters)?;
+        Ok(Self { merged: Some(merged), ..self })
     }
 
     /// Sizes.
@@ -108,13 +123,17 @@ impl StoredModel {
         let stored = self.layout.stored(&self.config, &spec.name, &spec.shape);
         let mut arrays = Vec::new();
         for array in &stored.arrays {
-            arrays.push(match reader {
+            let mut values = match reader {
                 Reader::Folder(arrays) => arrays.take(&array.name, &array.shape)?,
                 Reader::Gguf(file, taken) => {
                     taken.push(array.name.clone());
                     file.take(&array.name, &array.shape)?
                 }
-            });
+            };
+            if let Some(merged) = &self.merged {
+                merged.add_to(&array.name, &mut values);
+            }
+            arrays.push(values);
         }
         Ok(stored.gather(arrays))
     }

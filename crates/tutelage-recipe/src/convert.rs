@@ -17,6 +17,8 @@ pub struct ConvertRequest {
     pub input: PathBuf,
     /// The folder to write, or the GGUF file if it is called so.
     pub out: PathBuf,
+    /// PEFT's folder of LoRA adapters that are merged into the weights.
+    pub adapter: Option<PathBuf>,
     /// The family to write, by its `model_type`; that of the input where `None`.
     pub family: Option<String>,
     /// The type of weights; f32 for folders and f16 for GGUF files where `None`.
@@ -71,7 +73,10 @@ pub fn convert(request: &ConvertRequest) -> Result<Converted, RecipeError> {
         let found = "is neither a model's folder nor a GGUF file (NAME.gguf)";
         return Err(FileError::content(input, found).into());
     }
-    let source = if is_gguf(input) { from_gguf(input)? } else { from_folder(input)? };
+    let mut source = if is_gguf(input) { from_gguf(input)? } else { from_folder(input)? };
+    if let Some(adapter) = &request.adapter {
+        source.model = source.model.merged(adapter)?;
+    }
     let config = match &request.family {
         None => source.model.config().clone(),
         Some(name) => source.model.config().converted(family(name)?).map_err(|error| refused(input, &error))?,

@@ -18,6 +18,8 @@ enum Entry {
         empty: bool,
     },
     Rows(RowGrads),
+    /// The parameter is fixed.
+    Nothing,
 }
 
 /// Gradients of some rows of a table; those of the others are zero.
@@ -43,6 +45,7 @@ impl Grads {
     fn new(params: &Params, by_rows: impl Fn(&crate::Param) -> bool) -> Self {
         let device = params.device().clone();
         let entry = |param: &crate::Param| match param.shape() {
+            _ if param.is_fixed() => Entry::Nothing,
             &[_, d] if by_rows(param) => Entry::Rows(RowGrads { ids: Vec::new(), values: device.buffer(0), d }),
             _ => Entry::Dense { sums: device.zeros(param.n_weights()), empty: false },
         };
@@ -56,6 +59,7 @@ impl Grads {
             match entry {
                 Entry::Dense { empty, .. } => *empty = true,
                 Entry::Rows(rows) => rows.ids.clear(),
+                Entry::Nothing => {}
             }
         }
     }
@@ -78,13 +82,14 @@ impl Grads {
             Entry::Dense { sums, empty: false } => sums,
             Entry::Dense { .. } => panic!("gradient {} is read before it is settled", id.0),
             Entry::Rows(_) => panic!("gradient {} is kept by rows", id.0),
+            Entry::Nothing => panic!("parameter {} is fixed and has no gradient", id.0),
         }
     }
 
     /// The rows of a table's gradient; `None` for parameters whose gradient is an array.
     pub fn rows(&self, id: ParamId) -> Option<&RowGrads> {
         match &self.entries[id.0] {
-            Entry::Dense { .. } => None,
+            Entry::Dense { .. } | Entry::Nothing => None,
             Entry::Rows(rows) => Some(rows),
         }
     }
@@ -92,32 +97,42 @@ impl Grads {
     /// The gradient of one parameter, for adding to.
     ///
     /// # Panics
-    /// When it is kept by rows.
+    /// When it is kept by rows, or the parameter is fixed.
     pub fn get_mut(&mut self, id: ParamId) -> &mut [f32] {
+        match self.learned_mut(id) {
+            Some(sums) => sums,
+            None => panic!("parameter {} is fixed and has no gradient", id.0),
+        }
+    }
+
+    /// The same; `None` if the parameter is fixed.
+    pub(crate) fn learned_mut(&mut self, id: ParamId) -> Option<&mut [f32]> {
         match &mut self.entries[id.0] {
             Entry::Dense { sums, empty } => {
                 write_zeros(&self.device, sums, empty);
-                sums
+                Some(sums)
             }
             Entry::Rows(_) => panic!("gradient {} is kept by rows", id.0),
+            Entry::Nothing => None,
         }
     }
 
     /// The rows of a table's gradient, for adding to.
     pub(crate) fn rows_mut(&mut self, id: ParamId) -> Option<&mut RowGrads> {
         match &mut self.entries[id.0] {
-            Entry::Dense { .. } => None,
+            Entry::Dense { .. } | Entry::Nothing => None,
             Entry::Rows(rows) => Some(rows),
         }
     }
 
-    /// The gradient of one parameter as the output of a product whose result is added.
-    pub(crate) fn out(&mut self, id: ParamId) -> Out<'_> {
+    /// The gradient of one parameter as the output of a product whose result is added; `None` if the parameter is fixed.
+    pub(crate) fn out(&mut self, id: ParamId) -> Option<Out<'_>> {
         match &mut self.entries[id.0] {
-            Entry::Dense { sums, empty } => match std::mem::replace(empty, false) {
+            Entry::Dense { sums, empty } => Some(match std::mem::replace(empty, false) {
                 true => Out::F32(sums),
                 false => Out::AddF32(sums),
-            },
+            }),
+            Entry::Nothing => None,
             Entry::Rows(_) => panic!("gradient {} is kept by rows", id.0),
         }
     }

@@ -27,7 +27,9 @@ pub struct Param {
     len: usize,
     /// Whether rows are looked up and nothing else, so that a step's gradient has few of them.
     table: bool,
-    /// Empty where the parameters are frozen and the weight is packed.
+    /// Whether it has no gradient and is never updated.
+    fixed: bool,
+    /// Empty where the weight does not change and is packed.
     master: Buffer<f32>,
     /// For `x W^T`.
     forward: OnceLock<WeightCopy>,
@@ -72,6 +74,11 @@ impl Param {
         self.shape.len() == 2
     }
 
+    /// Whether it has no gradient and is never updated, see [`Params::fixed`].
+    pub fn is_fixed(&self) -> bool {
+        self.fixed
+    }
+
     /// Whether rows are looked up and nothing else.
     pub fn is_table(&self) -> bool {
         self.table
@@ -90,14 +97,17 @@ impl Param {
 pub struct Params {
     device: Device,
     precision: Precision,
+    /// Whether what is added keeps only what a forward product reads.
     frozen: bool,
+    /// Whether what is added has no gradient.
+    fixing: bool,
     entries: Vec<Param>,
 }
 
 impl Params {
     /// No parameters yet.
     pub fn new(device: &Device, precision: Precision) -> Self {
-        Self { device: device.clone(), precision, frozen: false, entries: Vec::new() }
+        Self { device: device.clone(), precision, frozen: false, fixing: false, entries: Vec::new() }
     }
 
     /// The same for a model that will not learn: of matrices that are multiplied, only what a forward product
@@ -105,6 +115,18 @@ impl Params {
     pub fn frozen(device: &Device, precision: Precision) -> Self {
         let packs = precision == Precision::Bf16 && device.isa().has_bf16_products();
         Self { frozen: packs, ..Self::new(device, precision) }
+    }
+
+    /// The same for a model beside whose weights others learn ([`Params::learn`]): gradients pass through its weights to
+    /// what comes before them, and they have none themselves. Of matrices that are multiplied, the two packed copies are
+    /// kept, where products read those.
+    pub fn fixed(device: &Device, precision: Precision) -> Self {
+        Self { fixing: true, ..Self::frozen(device, precision) }
+    }
+
+    /// From now on, what is added learns.
+    pub fn learn(&mut self) {
+        (self.frozen, self.fixing) = (false, false);
     }
 
     /// Adds a matrix whose rows are looked up, not multiplied: its f32 values are always kept.
@@ -135,18 +157,23 @@ impl Params {
     pub fn push(&mut self, name: impl Into<String>, shape: impl Into<Vec<usize>>, values: &[f32]) -> ParamId {
         let (name, shape) = (name.into(), shape.into());
         assert_eq!(shape.iter().product::<usize>(), values.len(), "parameter '{name}' of shape {shape:?}");
-        let (len, forward) = (values.len(), OnceLock::new());
+        let (len, forward, backward) = (values.len(), OnceLock::new(), OnceLock::new());
         let kept = match shape[..] {
             [n, k] if self.frozen => {
                 let packed = PackedRhs::from_rows_nk(&self.device, n, k, values);
                 let _ = forward.set(WeightCopy::Packed(packed));
+                if self.fixing {
+                    let packed = PackedRhs::from_rows_kn(&self.device, k, n, values);
+                    let _ = backward.set(WeightCopy::Packed(packed));
+                }
                 &[]
             }
             _ => values,
         };
         let mut master = self.device.buffer(kept.len());
         master.copy_from_slice(kept);
-        self.entries.push(Param { name, shape, len, table: false, master, forward, backward: OnceLock::new() });
+        let fixed = self.fixing;
+        self.entries.push(Param { name, shape, len, table: false, fixed, master, forward, backward });
         ParamId(self.entries.len() - 1)
     }
 
@@ -168,6 +195,11 @@ impl Params {
     /// All parameters with their ids, in creation order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (ParamId, &Param)> {
         self.entries.iter().enumerate().map(|(i, p)| (ParamId(i), p))
+    }
+
+    /// The parameters that learn, in creation order.
+    pub fn learned(&self) -> impl Iterator<Item = (ParamId, &Param)> {
+        self.iter().filter(|(_, param)| !param.fixed)
     }
 
     /// Number of weights in all.

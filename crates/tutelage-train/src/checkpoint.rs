@@ -82,12 +82,12 @@ pub(crate) fn save(
     create_folder(folder)?;
     let (params, moments) = (learner.model.params(), &learner.moments);
     let weights: Vec<Named<'_>> =
-        params.iter().map(|(_, p)| (p.name().to_owned(), p.shape().to_vec(), p.values())).collect();
+        params.learned().map(|(_, p)| (p.name().to_owned(), p.shape().to_vec(), p.values())).collect();
     let both = [("first_moment", &moments.first), ("second_moment", &moments.second)];
     let arrays: Vec<Named<'_>> = both
         .into_iter()
         .flat_map(|(kind, grads)| {
-            params.iter().map(move |(id, p)| (format!("{kind}.{}", p.name()), p.shape().to_vec(), grads.get(id)))
+            params.learned().map(move |(id, p)| (format!("{kind}.{}", p.name()), p.shape().to_vec(), grads.get(id)))
         })
         .collect();
     let new = AtomicFolder::create(&folder.join(format!("step-{step:07}")))?;
@@ -143,7 +143,7 @@ fn load(folder: &Path, state: &State, fingerprint: &Hash, learner: &mut Learner)
     }
     let Learner { model, moments, .. } = learner;
     let params = model.params_mut();
-    let ids: Vec<_> = params.iter().map(|(id, p)| (id, p.name().to_owned(), p.shape().to_vec())).collect();
+    let ids: Vec<_> = params.learned().map(|(id, p)| (id, p.name().to_owned(), p.shape().to_vec())).collect();
     read_tensors(&folder.join("model.safetensors"), |array| {
         ids.iter().try_for_each(|(id, name, shape)| {
             params.values_mut(*id).copy_from_slice(&array(name, shape)?);

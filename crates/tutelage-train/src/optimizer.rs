@@ -6,7 +6,7 @@ use tutelage_tensor::{Grads, Params};
 
 use crate::TrainConfig;
 
-/// Both moments of every parameter, f32.
+/// Both moments of every parameter that learns, f32.
 #[derive(Debug)]
 pub(crate) struct Moments {
     pub(crate) first: Grads,
@@ -21,7 +21,7 @@ impl Moments {
 
 /// Norm of the whole gradient.
 pub(crate) fn grad_norm(params: &Params, grads: &Grads) -> f64 {
-    params.iter().map(|(id, _)| grad_squares(params.device(), grads, id)).sum::<f64>().sqrt()
+    params.learned().map(|(id, _)| grad_squares(params.device(), grads, id)).sum::<f64>().sqrt()
 }
 
 /// One step; `step` counts from zero. Matrices decay, norms do not.
@@ -35,7 +35,7 @@ pub(crate) fn update(
 ) {
     let scale = if config.grad_clip > 0.0 && norm > config.grad_clip { config.grad_clip / norm } else { 1.0 };
     let params = model.params_mut();
-    let ids: Vec<_> = params.iter().map(|(id, param)| (id, param.is_matrix())).collect();
+    let ids: Vec<_> = params.learned().map(|(id, param)| (id, param.is_matrix())).collect();
     for (id, is_matrix) in ids {
         let scalars = AdamWStep {
             lr: config.lr.at(step, config.steps) as f32,

@@ -78,7 +78,8 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  \
         tutelage convert SmolLM2-135M-Instruct.Q4_1.gguf --out models/smollm2\n  \
         tutelage convert runs/quickstart/models/student/model --out student-llama --family llama --dtype bf16\n  \
-        tutelage convert student-llama --out student.gguf --dtype q8_0\n\n\
+        tutelage convert student-llama --out student.gguf --dtype q8_0\n  \
+        tutelage convert models/base --adapter runs/lora --out models/merged --dtype bf16\n\n\
         Another family is written where it computes the same; what it does not have is named.")]
     Convert {
         /// A model's folder, or a GGUF file
@@ -86,6 +87,9 @@ pub(crate) enum Command {
         /// The folder to write, or the GGUF file where the name ends in .gguf
         #[arg(long, value_name = "PATH")]
         out: PathBuf,
+        /// LoRA adapters to merge into the weights: a folder as PEFT writes it
+        #[arg(long, value_name = "DIR")]
+        adapter: Option<PathBuf>,
         /// The family to write, by its model_type: llama, mistral, internlm2 ... [default: as it is]
         #[arg(long, value_name = "NAME")]
         family: Option<String>,

@@ -34,9 +34,9 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
         Command::Report { runs, json } => report(&runs, json),
         Command::Inspect { path, json } => print_findings(&path, json),
         Command::Bench { what } => bench(what, &engine).map(|()| ExitCode::SUCCESS),
-        Command::Convert { input, out, family, dtype, max_shard_size, json } => {
+        Command::Convert { input, out, adapter, family, dtype, max_shard_size, json } => {
             let max_shard_bytes = max_shard_size;
-            convert_model(&ConvertRequest { input, out, family, dtype, max_shard_bytes }, json)
+            convert_model(&ConvertRequest { input, out, adapter, family, dtype, max_shard_bytes }, json)
         }
         Command::Generate {
             model,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tutelage_tensor::kernels::attention::{KvCache, RopeTable};
 use tutelage_tensor::kernels::experts::{ExpertLoad, Experts};
-use tutelage_tensor::{Tape, Tensor, Var};
+use tutelage_tensor::kernels::feed_forward::FeedForward;
+use tutelage_tensor::{ParamId, Tape, Tensor, Var};
 
 use super::Decoder;
 use super::weights::{Ffn, Layer};
@@ -82,7 +83,8 @@ impl Decoder {
     /// Queries, keys and values of the residual stream.
     fn qkv(&self, tape: &mut Tape<'_>, x: &Var, layer: &Layer) -> Var {
         let h = tape.rms_norm(x, layer.attention_norm, self.eps());
-        let mut qkv = tape.linear(&h, layer.wqkv);
+        let qkv = tape.linear(&h, layer.wqkv);
+        let mut qkv = self.with_adapters(tape, &h, layer.wqkv, qkv);
         if let Some(bias) = layer.qkv_bias {
             qkv = tape.bias(&qkv, bias);
         }
@@ -94,9 +96,9 @@ impl Decoder {
 
     fn after_attention(&self, tape: &mut Tape<'_>, x: &Var, out: &Var, layer: &Layer, load: Load<'_>) -> Var {
         let x = match layer.attention_post_norm {
-            None => tape.linear_add(out, layer.wo, Some(x)),
+            None => self.linear_add(tape, out, layer.wo, Some(x)),
             Some(norm) => {
-                let added = tape.linear_add(out, layer.wo, None);
+                let added = self.linear_add(tape, out, layer.wo, None);
                 tape.rms_norm_add(&added, norm, self.eps(), x)
             }
         };
@@ -112,8 +114,35 @@ impl Decoder {
 
     fn ffn(&self, tape: &mut Tape<'_>, h: &Var, layer: &Layer, residual: Option<&Var>, load: Load<'_>) -> Var {
         match &layer.ffn {
-            Ffn::Dense(weights) => tape.feed_forward(h, *weights, residual),
+            Ffn::Dense(weights) => self.feed_forward(tape, h, *weights, residual),
             &Ffn::Experts { router, k, ref experts } => tape.experts(h, Experts { router, k, experts }, residual, load),
+        }
+    }
+
+    /// The gated feed-forward; in its parts where adapters are beside them.
+    fn feed_forward(&self, tape: &mut Tape<'_>, h: &Var, weights: FeedForward, residual: Option<&Var>) -> Var {
+        let FeedForward { w1, w3, w2 } = weights;
+        let adapted = self.adapters().is_some_and(|adapters| [w1, w3, w2].into_iter().any(|id| adapters.has(id)));
+        if !adapted {
+            return tape.feed_forward(h, weights, residual);
+        }
+        let [gate, up] = [w1, w3].map(|id| {
+            let product = tape.linear(h, id);
+            self.with_adapters(tape, h, id, product)
+        });
+        let unit = tape.swiglu(&gate, &up);
+        self.linear_add(tape, &unit, w2, residual)
+    }
+
+    fn linear_add(&self, tape: &mut Tape<'_>, x: &Var, weight: ParamId, residual: Option<&Var>) -> Var {
+        let y = tape.linear_add(x, weight, residual);
+        self.with_adapters(tape, x, weight, y)
+    }
+
+    fn with_adapters(&self, tape: &mut Tape<'_>, x: &Var, weight: ParamId, y: Var) -> Var {
+        match self.adapters() {
+            Some(adapters) => adapters.apply(tape, x, weight, y),
+            None => y,
         }
     }
 

@@ -23,6 +23,8 @@ pub use options::{ExpertOptions, Options};
 use rope::Rope;
 pub use rope_scaling::RopeScaling;
 use weights::Weights;
+
+use crate::lora::Adapters;
 pub(crate) use weights::{Spec, specs};
 
 /// A decoder: parameters and how they are applied.
@@ -33,12 +35,13 @@ pub struct Decoder {
     weights: Weights,
     rope: Rope,
     recompute: bool,
+    adapters: Option<Adapters>,
 }
 
 impl Decoder {
     fn assemble(config: DecoderConfig, params: Params, weights: Weights) -> Self {
         let rope = Rope::new(&config);
-        Self { config, params, weights, rope, recompute: false }
+        Self { config, params, weights, rope, recompute: false, adapters: None }
     }
 
     /// Keeps only each block's input in training and computes the block again on the way back:
@@ -65,6 +68,15 @@ impl Decoder {
     /// The output layer `[vocab_size, d_model]`; `[1, d_model]` of a reward model.
     pub fn head(&self) -> ParamId {
         self.weights.head
+    }
+
+    /// What learns beside the weights.
+    pub(crate) fn adapters(&self) -> Option<&Adapters> {
+        self.adapters.as_ref()
+    }
+
+    pub(crate) fn set_adapters(&mut self, adapters: Adapters) {
+        self.adapters = Some(adapters);
     }
 
     fn attention_shape(&self) -> AttentionShape {

@@ -105,6 +105,14 @@ impl WeightFiles {
         Self { files, paths }.checked(folder, expected)
     }
 
+    /// Maps one file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn single(path: &Path) -> Result<Self, ModelError> {
+        Ok(Self { files: vec![MappedFile::open(path)?], paths: vec![path.to_path_buf()] })
+    }
+
     fn checked(self, folder: &Path, expected: Option<&Hash>) -> Result<Self, ModelError> {
         let hashes = || self.files.iter().map(|file| hash_bytes(file.bytes())).collect::<Vec<_>>();
         match expected.is_some_and(|expected| *expected != hash_of_files(&hashes())) {

@@ -7,5 +7,6 @@ mod families;
 mod files;
 mod gguf;
 mod llama;
+mod lora;
 mod pytorch;
 mod support;

@@ -3,6 +3,7 @@
 pub mod adamw;
 pub mod attention;
 pub mod bias;
+pub mod columns;
 pub mod embedding;
 pub mod experts;
 pub mod feed_forward;

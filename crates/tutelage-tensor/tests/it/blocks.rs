@@ -7,7 +7,7 @@ use tutelage_tensor::kernels::experts::reference::Mixture;
 use tutelage_tensor::kernels::experts::{ExpertLoad, Experts};
 use tutelage_tensor::kernels::feed_forward::{self, FeedForward};
 use tutelage_tensor::kernels::head_norm::{self, HeadNorms};
-use tutelage_tensor::kernels::{bias, rms_norm};
+use tutelage_tensor::kernels::{bias, columns, rms_norm};
 use tutelage_tensor::{Grads, Params, Precision, Tape, Tensor};
 use tutelage_testkit::{assert_close, wave};
 
@@ -142,5 +142,56 @@ fn mixtures_agree() {
             check("dw2", precision, grads.get(ids.w2), &expected.dw2);
         }
         assert!(wide(grads.get(ids[N - 1].w1)).iter().all(|&x| x == 0.0), "an expert without rows has no gradient");
+    }
+}
+
+#[test]
+fn added_columns_agree() {
+    let (t, n, m) = (70, 24, 9);
+    let map: Vec<Option<usize>> = (0..m).map(|j| (j % 4 != 3).then_some((j * 7 + 2) % n)).collect();
+    let narrow_map: Arc<[Option<u32>]> = map.iter().map(|to| to.map(|to| to as u32)).collect();
+    // Into activations, and into a residual stream.
+    for ((device, precision), in_f32) in modes().flat_map(|mode| [(mode.clone(), false), (mode, true)]) {
+        let params = Params::new(&device, precision);
+        let (x, y, g) = (wave(t * n, 1, 1.0), wave(t * m, 2, 1.0), wave(t * n, 3, 1.0));
+        let own = |x: &[f64]| match in_f32 {
+            true => Tensor::from_f32(&device, [t, n], &narrow(x)),
+            false => activation(&params, &[t, n], x),
+        };
+        let mut tape = Tape::training(&params);
+        let (x_leaf, y_leaf) = (tape.leaf(own(&x)), tape.leaf(activation(&params, &[t, m], &y)));
+        let out = tape.add_columns(&x_leaf, &y_leaf, &narrow_map, 0.5);
+        let (x, y, g_own) = (wide(&own(&x).to_vec()), rounded(&params, &y), wide(&own(&g).to_vec()));
+        check("out", precision, &out.value().to_vec(), &columns::reference::forward(&x, &y, &map, n, 0.5));
+        let nodes = tape.backward(&out, own(&g), &mut Grads::zeros(&params));
+        check("dx", Precision::F32, &nodes.of(&x_leaf).unwrap().to_vec(), &g_own);
+        let expected = columns::reference::backward(&g_own, &map, n, 0.5);
+        check("dy", precision, &nodes.of(&y_leaf).unwrap().to_vec(), &expected);
+    }
+}
+
+/// Gradients pass through fixed weights as through others, and the weights have none.
+#[test]
+fn fixed_weights_pass_gradients_on() {
+    let (t, d, d_ff) = (33, 32, 64);
+    for (device, precision) in modes() {
+        let run = |mut params: Params| {
+            let norm = params.push("norm", [d], &narrow(&wave(d, 1, 1.0)));
+            let w1 = params.push("w1", [d_ff, d], &narrow(&wave(d_ff * d, 2, 0.3)));
+            let w3 = params.push("w3", [d_ff, d], &narrow(&wave(d_ff * d, 3, 0.3)));
+            let w2 = params.push("w2", [d, d_ff], &narrow(&wave(d * d_ff, 4, 0.3)));
+            params.learn();
+            let learned = params.push("learned", [d, d], &narrow(&wave(d * d, 5, 0.3)));
+            let mut grads = Grads::zeros(&params);
+            let mut tape = Tape::training(&params);
+            let x = tape.leaf(Tensor::from_f32(&device, [t, d], &narrow(&wave(t * d, 6, 1.0))));
+            let h = tape.rms_norm(&x, norm, 1e-5);
+            let y = tape.linear(&h, learned);
+            let y = tape.feed_forward(&y, FeedForward { w1, w3, w2 }, Some(&x));
+            let nodes = tape.backward(&y, Tensor::from_f32(&device, [t, d], &narrow(&wave(t * d, 7, 1.0))), &mut grads);
+            assert_eq!(params.learned().count() + params.iter().filter(|(_, p)| p.is_fixed()).count(), 5);
+            (grads.get(learned).to_vec(), nodes.of(&x).unwrap().to_vec())
+        };
+        assert!(run(Params::fixed(&device, precision)) == run(Params::new(&device, precision)));
     }
 }

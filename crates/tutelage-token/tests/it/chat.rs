@@ -73,7 +73,7 @@ fn users_cannot_write_control_tokens() {
     ] {
         let chat = Chat::new([("system", "Be brief."), ("user", content)].into_iter());
         let ids = template.encode(&chat, &tokenizer).unwrap();
-        let controls: Vec<u32> = ids.iter().copied().filter(|&id| id < 3 || id >= 92_538).collect();
+        let controls: Vec<u32> = ids.iter().copied().filter(|&id| !(3..92_538).contains(&id)).collect();
         assert_eq!(controls, [1, IM_START, IM_END, IM_START, IM_END, IM_START], "{content:?}");
         // What was written is what is read, as characters.
         let start = ids.iter().enumerate().filter(|(_, id)| **id == IM_START).nth(1).unwrap().0 + 1;

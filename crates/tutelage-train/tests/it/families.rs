@@ -4,9 +4,9 @@ use std::path::Path;
 
 use tutelage_data::{Batch, IGNORED};
 use tutelage_loss::{Schedule, Shape};
-use tutelage_model::Decoder;
+use tutelage_model::{Decoder, LoraConfig, StoredModel};
 use tutelage_run::{create_folder, hash_bytes, remove_folder};
-use tutelage_tensor::{Device, Isa, Precision};
+use tutelage_tensor::{Device, Isa, Params, Precision};
 use tutelage_testkit::{Fixture, assert_close};
 use tutelage_train::{Learner, TrainConfig};
 
@@ -50,6 +50,43 @@ fn ten_steps_agree_with_pytorch() {
             let off = found.iter().zip(&expected).filter(|(a, b)| (*a - *b).abs() > 2e-4).count();
             assert!(off * 100 <= found.len(), "{kind} {name}: {off} of {} weights differ after ten steps", found.len());
         }
+        remove_folder(&folder).unwrap();
+    }
+}
+
+/// Adapters learn, the weights beside them stay, and a checkpoint holds what learns alone.
+#[test]
+fn adapters_learn() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tutelage-model/fixtures/families");
+    let device = Device::cpu(2, Isa::detect()).unwrap();
+    let stored = StoredModel::open(&fixtures.join("qwen3")).unwrap();
+    let lora = LoraConfig {
+        rank: 4,
+        alpha: 8.0,
+        rank_stabilised: false,
+        targets: ["q_proj", "v_proj", "o_proj", "gate_proj", "down_proj"].map(str::to_owned).to_vec(),
+        base: None,
+    };
+    let config =
+        TrainConfig { lr: Schedule { peak: 0.02, warmup_steps: 0, shape: Shape::Constant }, ..crate::config() };
+    let ids: Vec<i32> = (0..24).map(|i| 3 + i * 7 % 30).collect();
+    let labels = ids[1..].iter().copied().chain([IGNORED]).collect();
+    let rows = 0..24;
+    let documents = vec![rows.clone()];
+    let batch = Batch { ids, labels, positions: (0..24).collect(), documents, sequences: vec![(0, rows)] };
+    for precision in [Precision::F32, Precision::Bf16] {
+        let mut learner = Learner::new(stored.adapted(&device, precision, lora.clone(), 3).unwrap());
+        let losses: Vec<f64> = (0..12)
+            .map(|step| learner.step(std::slice::from_ref(&batch), &config, step, None).unwrap().terms.loss)
+            .collect();
+        assert!(losses[11] < 0.6 * losses[0], "{losses:?}");
+        let folder = std::env::temp_dir().join(format!("tutelage-adapters-{}", std::process::id()));
+        create_folder(&folder).unwrap();
+        learner.into_model().save_adapters(&folder).unwrap();
+        let merged = StoredModel::open(&fixtures.join("qwen3")).unwrap().merged(&folder).unwrap();
+        let mut merged = Learner::new(merged.decoder(Params::new(&device, precision)).unwrap());
+        let after = merged.step(std::slice::from_ref(&batch), &config, 0, None).unwrap().terms.loss;
+        assert!(after < losses[11] + 0.05, "merged: {after} after {losses:?}");
         remove_folder(&folder).unwrap();
     }
 }

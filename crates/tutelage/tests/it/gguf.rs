@@ -48,8 +48,9 @@ fn a_real_model_is_used_as_it_is_and_converted() {
 const ANSWERS: [(&[&str], &str); 2] = [
     (&["--chat", "--prompt", "What is the capital of France?"], "The capital of France is Paris."),
     (
-        &["--system", "You are a pirate.", "--prompt", "Tell me about the sea.", "--max-tokens", "16"],
-        "The sea. She's a cruel mistress, a cruel mistress. She's",
+        &["--system", "You are a pirate.", "--prompt", "Tell me about the sea.", "--max-tokens", "40"],
+        "The sea. She's a cruel mistress, a cruel mistress. She's a cruel mistress, a cruel mistress. She's a cruel \
+         mistress, a cruel mistress. She's a cruel mistress, a",
     ),
 ];
 

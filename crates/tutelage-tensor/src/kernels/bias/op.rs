@@ -13,8 +13,11 @@ struct Bias {
 impl<'p> Node<'p> for Bias {
     fn backward(self: Box<Self>, grad: Tensor, cx: &mut Backward<'_, 'p>) {
         let device = cx.params.device();
-        let dbias = cx.grads.get_mut(self.bias);
-        device.timed("bias backward", || by_dtype!(grad.dtype(), T => cpu::backward(device, grad.slice::<T>(), dbias)));
+        if let Some(dbias) = cx.grads.learned_mut(self.bias) {
+            device.timed("bias backward", || {
+                by_dtype!(grad.dtype(), T => cpu::backward(device, grad.slice::<T>(), dbias));
+            });
+        }
         cx.add(self.node, grad);
     }
 }

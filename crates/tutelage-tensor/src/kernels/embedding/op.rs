@@ -13,6 +13,9 @@ impl<'p> Node<'p> for Embedding {
     fn backward(self: Box<Self>, grad: Tensor, cx: &mut Backward<'_, 'p>) {
         let (_, d) = grad.dims2();
         let device = cx.params.device();
+        if cx.params.get(self.table).is_fixed() {
+            return;
+        }
         device.timed("embedding backward", || match cx.grads.rows_mut(self.table) {
             Some(rows) => {
                 let (places, values) = rows.places(device, &self.ids);

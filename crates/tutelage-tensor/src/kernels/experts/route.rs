@@ -50,9 +50,9 @@ impl<'p> Node<'p> for Route {
             }
         }
         let dlogits = linear::as_activation(params, &Tensor::new([self.probabilities.len() / n, n], dlogits));
-        device.timed("router backward", || {
-            linear::weight_gradient(device, &dlogits, &self.x, cx.grads.out(self.router));
-        });
+        if let Some(dw) = cx.grads.out(self.router) {
+            device.timed("router backward", || linear::weight_gradient(device, &dlogits, &self.x, dw));
+        }
         if self.node.is_some() {
             let dx = device.timed("router backward", || linear::input_gradient(params, self.router, &dlogits));
             cx.add(self.node, dx);

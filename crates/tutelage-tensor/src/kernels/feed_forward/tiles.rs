@@ -64,8 +64,11 @@ impl<'p> Node<'p> for FeedForwardNode {
         let dy = device.timed("gradient rounding", || linear::as_activation(params, &grad));
         cx.add(nodes.1, grad);
         let mut weight_gradient = |id: ParamId, grad: &[bf16], x: &PackedRhs, n: usize| {
-            let dw = cx.grads.out(id);
-            device.timed("feed-forward, weight gradient", || linear::weight_gradient_packed(device, (grad, n), x, dw));
+            if let Some(dw) = cx.grads.out(id) {
+                device.timed("feed-forward, weight gradient", || {
+                    linear::weight_gradient_packed(device, (grad, n), x, dw);
+                });
+            }
         };
         let packed_h =
             device.timed("activation packing", || PackedRhs::from_rows_kn(device, d_ff, t, h.slice::<bf16>()));

@@ -35,7 +35,7 @@ impl<'p> Node<'p> for HeadNormNode {
             Tensor::new(grad.shape(), dqkv)
         });
         for (id, from) in [self.norms.queries, self.norms.keys].into_iter().zip(dw.chunks_exact(d)) {
-            for (to, from) in cx.grads.get_mut(id).iter_mut().zip(from) {
+            for (to, from) in cx.grads.learned_mut(id).into_iter().flatten().zip(from) {
                 *to += from;
             }
         }

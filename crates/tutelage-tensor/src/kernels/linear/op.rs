@@ -14,8 +14,9 @@ impl<'p> Node<'p> for Linear {
     fn backward(self: Box<Self>, grad: Tensor, cx: &mut Backward<'_, 'p>) {
         let params = cx.params;
         let device = params.device();
-        let dw = cx.grads.out(self.weight);
-        device.timed("linear weight gradient", || cpu::weight_gradient(device, &grad, &self.x, dw));
+        if let Some(dw) = cx.grads.out(self.weight) {
+            device.timed("linear weight gradient", || cpu::weight_gradient(device, &grad, &self.x, dw));
+        }
         if self.node.is_some() {
             let dx = device.timed("linear input gradient", || cpu::input_gradient(params, self.weight, &grad));
             cx.add(self.node, dx);

@@ -66,8 +66,9 @@ pub(super) fn run(
             if let (Some(gradient), Some((grads, d_hidden))) = (gradient, &mut backward) {
                 let gradient = Tensor::new([n, v], gradient);
                 let chunk = row_range(device, hidden, start, n);
-                let dw = grads.out(head);
-                device.timed("head weight gradient", || linear::weight_gradient(device, &gradient, &chunk, dw));
+                if let Some(dw) = grads.out(head) {
+                    device.timed("head weight gradient", || linear::weight_gradient(device, &gradient, &chunk, dw));
+                }
                 let Some(out) = d_hidden.slice_mut::<T>() else {
                     unreachable!("the hidden gradient is not shared before the pass")
                 };

@@ -37,7 +37,11 @@ impl<'p> Node<'p> for RmsNorm {
             Some(dx) => (dx, true),
             None => (&mut fresh.insert(cx.device().buffer::<f32>(n))[..], false),
         };
-        let dw = cx.grads.get_mut(self.weight);
+        let mut nobody = Vec::new();
+        let dw = cx.grads.learned_mut(self.weight).unwrap_or_else(|| {
+            nobody.resize(w.len(), 0.0);
+            &mut nobody
+        });
         let saved = (self.x.slice(), w, &self.inv_rms[..]);
         let device = params.device();
         device.timed("norm backward", || {

@@ -111,7 +111,7 @@ impl<'a> Rows<'a> {
         pair: SoftmaxPair,
         shifts: &[Shifts],
         picks: &mut Picks,
-        mut dw: Out<'_>,
+        mut dw: Option<Out<'_>>,
         dx: &mut [bf16],
     ) {
         let (device, n, d) = (self.params.device(), self.n, self.d);
@@ -136,10 +136,12 @@ impl<'a> Rows<'a> {
                     _ => tile_product(device, n, &term, &AddF32::to(&mut sums, d)),
                 }
             });
-            device.timed("head weight gradient", || {
-                let dw = dw.part(first * d..(first + width) * d);
-                columns_product(device, (width, columns(width)), gradient, &hidden, dw);
-            });
+            if let Some(dw) = &mut dw {
+                device.timed("head weight gradient", || {
+                    let dw = dw.part(first * d..(first + width) * d);
+                    columns_product(device, (width, columns(width)), gradient, &hidden, dw);
+                });
+            }
         }
         round_into(device, &sums, dx);
     }
