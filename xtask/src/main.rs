@@ -1,6 +1,8 @@
 //! The project's own checks: `cargo xtask check` is what CI runs.
 
 mod deps;
+mod fixtures;
+mod models;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -14,15 +16,25 @@ usage: cargo xtask COMMAND
   check   format, dependency directions, tidy, clippy, documentation, tests
   deps    dependency directions against xtask/layers.toml
   tidy    rules of the house that the compiler does not know
+  models  write docs/models.md, the table of families and checks
+  fixtures [PYTHON] [--check]
+          make all fixtures again by this Python (with torch, transformers, peft, gguf; see the scripts), then have
+          transformers load what tutelage wrote; with --check the latter alone
 ";
 
 fn main() -> ExitCode {
-    let command = std::env::args().nth(1).unwrap_or_default();
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let (flags, names): (Vec<_>, Vec<_>) = args.partition(|arg| arg.starts_with("--"));
+    let python = names.first().map_or("python3", String::as_str);
+    let only_check = flags.iter().any(|flag| flag == "--check");
     let root = root();
     let result = match command.as_str() {
         "check" => check(&root),
         "deps" => deps::check(&root),
         "tidy" => tidy::check(&root),
+        "models" => models::models(&root, only_check),
+        "fixtures" => fixtures::fixtures(&root, python, only_check),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
@@ -41,6 +53,7 @@ fn check(root: &Path) -> Result<()> {
     cargo(root, &["fmt", "--all", "--check"], &[])?;
     deps::check(root)?;
     tidy::check(root)?;
+    models::models(root, true)?;
     cargo(root, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])?;
     cargo(root, &["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     cargo(root, &["test", "--workspace"], &[])

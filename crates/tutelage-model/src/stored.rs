@@ -1,11 +1,12 @@
 //! A model in files, whose weights are read when they are asked for.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tutelage_run::{Hash, read_json};
 use tutelage_tensor::Params;
 
-use crate::decoder::{Layout, Spec};
+use crate::decoder::{Layout, Spec, specs};
 use crate::files::{read_config, save_folder};
 use crate::gguf;
 use crate::lora::Merged;
@@ -89,6 +90,32 @@ impl StoredModel {
         let model = Decoder::from_weights(self.config.clone(), params, |spec| self.weight(&mut reader, spec))?;
         self.finish(reader)?;
         Ok(model)
+    }
+
+    /// Types of the arrays, with how many there are of each.
+    ///
+    /// # Errors
+    /// When a file is damaged.
+    pub fn dtypes(&self) -> Result<BTreeMap<String, usize>, ModelError> {
+        let mut out = BTreeMap::new();
+        let mut count = |name: String| *out.entry(name).or_insert(0) += 1;
+        match self.reader()? {
+            Reader::Folder(arrays) => arrays.dtypes().for_each(|dtype| count(format!("{dtype:?}"))),
+            Reader::Gguf(file, _) => file.tensors().for_each(|(.., kind)| count(kind.to_owned())),
+        }
+        Ok(out)
+    }
+
+    /// Reads every weight once, and keeps none.
+    ///
+    /// # Errors
+    /// As [`Self::decoder`].
+    pub fn check(&self) -> Result<(), ModelError> {
+        let mut reader = self.reader()?;
+        for spec in specs(&self.config) {
+            self.weight(&mut reader, &spec)?;
+        }
+        self.finish(reader)
     }
 
     /// Writes a folder, under a configuration that computes the same (see [`DecoderConfig::converted`]); reads and

@@ -24,6 +24,6 @@ pub use convert::{ConvertRequest, Converted, convert};
 pub use engine::EngineChoice;
 pub use error::RecipeError;
 pub use generate::{GenerateRequest, Prompt, continue_text};
-pub use inspect::{Finding, inspect};
+pub use inspect::{Finding, Workload, inspect};
 pub use load::{Recipe, load};
 pub use tokenizer::open_tokenizer;

@@ -36,6 +36,19 @@ impl MappedFile {
         self.map.as_deref().unwrap_or_default()
     }
 
+    /// Gives back the memory that holds a part of the bytes; they are read from the file again if they are needed again.
+    /// A wish: where the system does not know it, nothing happens.
+    pub fn release(&self, part: &[u8]) {
+        #[cfg(unix)]
+        if let Some(map) = &self.map {
+            let Some(from) = (part.as_ptr() as usize).checked_sub(map.as_ptr() as usize) else { return };
+            if from + part.len() <= map.len() {
+                // SAFETY: the map is read-only and of a file, so that bytes given back are found there again unchanged.
+                let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, part.len()) };
+            }
+        }
+    }
+
     /// Where it came from.
     pub fn path(&self) -> &Path {
         &self.path

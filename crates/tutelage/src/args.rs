@@ -61,6 +61,12 @@ pub(crate) enum Command {
     Inspect {
         /// A file or folder
         path: PathBuf,
+        /// Sequences at a time that memory is worked out for, for models
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        batch: u32,
+        /// Tokens of a sequence that memory is worked out for
+        #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
+        seq_len: u32,
         /// Print JSON
         #[arg(long)]
         json: bool,

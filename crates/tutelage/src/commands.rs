@@ -8,7 +8,7 @@ use serde_json::json;
 use tutelage_recipe::plan::{PlanRow, plan};
 use tutelage_recipe::run::{RunOutcome, run};
 use tutelage_recipe::{
-    ConvertRequest, Converted, EngineChoice, GenerateRequest, Prompt, continue_text, convert, inspect, load,
+    ConvertRequest, Converted, EngineChoice, GenerateRequest, Prompt, Workload, continue_text, convert, inspect, load,
 };
 use tutelage_report::{RunData, table, verdict, write_html};
 use tutelage_run::{StopFlag, read_text};
@@ -32,7 +32,10 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
         Command::Run { recipe, out, set } => run_recipe(&recipe, out.as_deref(), &set, &engine),
         Command::Plan { recipe, set, json } => print_plan(&recipe, &set, &engine, json),
         Command::Report { runs, json } => report(&runs, json),
-        Command::Inspect { path, json } => print_findings(&path, json),
+        Command::Inspect { path, batch, seq_len, json } => {
+            let workload = Workload { batch: batch as usize, seq_len: seq_len as usize };
+            print_findings(&path, workload, json)
+        }
         Command::Bench { what } => bench(what, &engine).map(|()| ExitCode::SUCCESS),
         Command::Convert { input, out, adapter, family, dtype, max_shard_size, json } => {
             let max_shard_bytes = max_shard_size;
@@ -180,8 +183,8 @@ fn short(x: f64) -> String {
     format!("{x}")
 }
 
-fn print_findings(path: &Path, json: bool) -> Result<ExitCode, Failure> {
-    let findings = inspect(path)?;
+fn print_findings(path: &Path, workload: Workload, json: bool) -> Result<ExitCode, Failure> {
+    let findings = inspect(path, workload)?;
     let damaged = findings.iter().filter(|f| f.details.is_err()).count();
     if json {
         let list: Vec<_> = findings
@@ -191,7 +194,11 @@ fn print_findings(path: &Path, json: bool) -> Result<ExitCode, Failure> {
                     Ok(text) => (true, text),
                     Err(text) => (false, text),
                 };
-                json!({ "path": f.path, "kind": f.kind, "whole": whole, "details": text })
+                let mut finding = json!({ "path": f.path, "kind": f.kind, "whole": whole, "details": text });
+                if let Some(facts) = &f.facts {
+                    finding["facts"] = facts.clone();
+                }
+                finding
             })
             .collect();
         print_json(&json!(list))?;

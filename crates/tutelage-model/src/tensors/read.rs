@@ -135,7 +135,7 @@ impl WeightFiles {
             let fault = |fault: String| ModelError::Weights { path: path.clone(), fault };
             let tensors = parsed(file).map_err(fault)?;
             for (name, view) in tensors.tensors() {
-                if arrays.insert(name.clone(), (view, path.as_path())).is_some() {
+                if arrays.insert(name.clone(), (view, file)).is_some() {
                     return Err(fault(format!("'{name}' is in another file too")));
                 }
             }
@@ -146,7 +146,7 @@ impl WeightFiles {
 
 /// The arrays of a folder, and which of them were taken.
 pub(crate) struct Arrays<'a> {
-    arrays: BTreeMap<String, (TensorView<'a>, &'a Path)>,
+    arrays: BTreeMap<String, (TensorView<'a>, &'a MappedFile)>,
     taken: BTreeSet<String>,
     first: &'a Path,
 }
@@ -157,14 +157,22 @@ impl Arrays<'_> {
     /// # Errors
     /// When it is missing, of another shape or type, or holds what is no number.
     pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
-        let Some((view, path)) = self.arrays.get(name) else {
+        let Some((view, file)) = self.arrays.get(name) else {
             let n = self.arrays.len();
             let fault = format!("has no array '{name}'; it holds {n} others, perhaps of another kind of model");
             return Err(ModelError::Weights { path: self.first.to_path_buf(), fault });
         };
         self.taken.insert(name.to_owned());
-        let fault = |fault: String| ModelError::Weights { path: path.to_path_buf(), fault };
-        checked(view, name, shape).and_then(|values| finite(name, values)).map_err(fault)
+        let fault = |fault: String| ModelError::Weights { path: file.path().to_path_buf(), fault };
+        let values = checked(view, name, shape).and_then(|values| finite(name, values)).map_err(fault)?;
+        // Large models: what was read stands in the file, and need not stand in memory too.
+        file.release(view.data());
+        Ok(values)
+    }
+
+    /// Types of all of them.
+    pub(crate) fn dtypes(&self) -> impl Iterator<Item = Dtype> {
+        self.arrays.values().map(|(view, _)| view.dtype())
     }
 
     /// Passes over an array that repeats another.
@@ -179,12 +187,12 @@ impl Arrays<'_> {
     pub(crate) fn finish(self) -> Result<(), ModelError> {
         let left = self.arrays.iter().filter(|(name, _)| !self.taken.contains(*name));
         let mut left = left.filter(|(name, _)| !name.ends_with("rotary_emb.inv_freq"));
-        let Some((name, (view, path))) = left.next() else { return Ok(()) };
+        let Some((name, (view, file))) = left.next() else { return Ok(()) };
         let fault = format!(
             "holds '{name}' of shape {:?} and {} more arrays that this kind of model has no place for",
             view.shape(),
             left.count()
         );
-        Err(ModelError::Weights { path: path.to_path_buf(), fault })
+        Err(ModelError::Weights { path: file.path().to_path_buf(), fault })
     }
 }

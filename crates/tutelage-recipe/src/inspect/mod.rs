@@ -1,15 +1,13 @@
 //! What a file or folder is, and whether it is whole.
 
-use std::collections::BTreeMap;
+mod model;
+
 use std::path::{Path, PathBuf};
 
 use tutelage_data::Shard;
-use tutelage_generate::read_tokenizer;
-use tutelage_model::{Decoder, GgufFile, Value};
 use tutelage_run::records::{Manifest, MetricsRecord, StageRecord, Summary, ThroughputRecord};
 use tutelage_run::{FileError, read_json, read_lines};
 use tutelage_teacher::cache::CacheReader;
-use tutelage_tensor::{Device, Isa, Precision};
 use tutelage_train::checkpoint;
 
 use crate::RecipeError;
@@ -24,17 +22,28 @@ pub struct Finding {
     pub kind: &'static str,
     /// Facts, or what is wrong with it.
     pub details: Result<String, String>,
+    /// The facts of a model, by name.
+    pub facts: Option<serde_json::Value>,
+}
+
+/// What memory is worked out for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workload {
+    /// Sequences at a time.
+    pub batch: usize,
+    /// Tokens of each.
+    pub seq_len: usize,
 }
 
 /// Looks at a path; folders that hold several things of ours give several findings.
 ///
 /// # Errors
 /// When nothing of ours is there.
-pub fn inspect(path: &Path) -> Result<Vec<Finding>, RecipeError> {
+pub fn inspect(path: &Path, workload: Workload) -> Result<Vec<Finding>, RecipeError> {
     if !path.exists() {
         return Err(FileError::io("inspect", path)(std::io::ErrorKind::NotFound.into()).into());
     }
-    let findings = if path.is_dir() { folder(path)? } else { file(path).into_iter().collect() };
+    let findings = if path.is_dir() { folder(path, workload)? } else { file(path, workload).into_iter().collect() };
     if findings.is_empty() {
         let found = "nothing here is a file of tutelage: expected a run, model, checkpoint, cache, shard, \
                      tokenizer, recipe, metrics or summary";
@@ -44,16 +53,16 @@ pub fn inspect(path: &Path) -> Result<Vec<Finding>, RecipeError> {
 }
 
 fn finding(path: &Path, kind: &'static str, details: Result<String, RecipeError>) -> Finding {
-    Finding { path: path.to_path_buf(), kind, details: details.map_err(|error| error.to_string()) }
+    Finding { path: path.to_path_buf(), kind, details: details.map_err(|error| error.to_string()), facts: None }
 }
 
-fn folder(path: &Path) -> Result<Vec<Finding>, RecipeError> {
+fn folder(path: &Path, workload: Workload) -> Result<Vec<Finding>, RecipeError> {
     let has = |name: &str| path.join(name).exists();
     if has("state.json") {
         return Ok(vec![finding(path, "checkpoint", checkpoint_facts(path))]);
     }
     if has("config.json") {
-        return Ok(vec![finding(path, "model", model_facts(path))]);
+        return Ok(vec![model::finding(path, workload)]);
     }
     if has("cache.json") {
         return Ok(vec![finding(path, "teacher cache", cache_facts(path))]);
@@ -68,19 +77,19 @@ fn folder(path: &Path) -> Result<Vec<Finding>, RecipeError> {
     let mut out = Vec::new();
     for entry in entries {
         if entry.is_dir() {
-            out.extend(folder(&entry)?);
+            out.extend(folder(&entry, workload)?);
         } else if entry.extension().is_none_or(|e| e != "idx" && e != "bin") || !entry.with_extension("json").exists() {
-            out.extend(file(&entry));
+            out.extend(file(&entry, workload));
         }
     }
     Ok(out)
 }
 
-fn file(path: &Path) -> Option<Finding> {
+fn file(path: &Path, workload: Workload) -> Option<Finding> {
     let name = path.file_name()?.to_str()?;
     let ending = path.extension()?.to_str()?;
     let (kind, details) = match (name, ending) {
-        ("tokenizer.json", _) => ("tokenizer", tokenizer_facts(path)),
+        ("tokenizer.json" | "tokenizer.model", _) => ("tokenizer", tokenizer_facts(path)),
         ("stage.json", _) => ("stage", json(path, |r: StageRecord| format!("{} done in {:.1} s", r.stage, r.seconds))),
         ("manifest.json", _) => {
             ("run manifest", json(path, |m: Manifest| format!("{}, {} stages done", m.recipe, m.stages.len())))
@@ -96,12 +105,12 @@ fn file(path: &Path) -> Option<Finding> {
             let last = |lines: Vec<ThroughputRecord>| format!("{} lines", lines.len());
             ("throughput", read_lines(path).map(last).map_err(RecipeError::from))
         }
-        (_, "gguf") => ("GGUF file", gguf_facts(path)),
+        (_, "gguf") => return Some(model::finding(path, workload)),
         (_, "toml") => ("recipe", load(path, &[]).map(|r| format!("'{}', {} runs", r.spec.name, r.spec.runs.len()))),
         (_, "bin" | "idx") => ("token shard", shard_facts(&path.with_extension(""))),
         (_, "json") if path.with_extension("idx").exists() => ("token shard", shard_facts(&path.with_extension(""))),
         (_, "safetensors" | "ttc") => {
-            let whole = path.parent().and_then(|parent| folder(parent).ok()?.into_iter().next());
+            let whole = path.parent().and_then(|parent| folder(parent, workload).ok()?.into_iter().next());
             return whole.map(|found| Finding { path: path.to_path_buf(), ..found });
         }
         _ => return None,
@@ -120,44 +129,8 @@ fn shard_facts(stem: &Path) -> Result<String, RecipeError> {
 }
 
 fn tokenizer_facts(path: &Path) -> Result<String, RecipeError> {
-    let tokenizer = read_tokenizer(path.parent().unwrap_or(Path::new("")))?;
+    let tokenizer = crate::open_tokenizer(path)?;
     Ok(format!("{} entries", tokenizer.vocab_size()))
-}
-
-fn model_facts(path: &Path) -> Result<String, RecipeError> {
-    let model = Decoder::load(path, &Device::cpu(1, Isa::detect())?, Precision::F32)?;
-    let checked = if path.join("tutelage.json").exists() { "hash agrees" } else { "no hash beside it" };
-    let c = model.config();
-    Ok(format!(
-        "{}, {} weights: {} layers, d_model {}, {} heads of {} ({} of keys and values), d_ff {}, vocabulary of {}{}, \
-         {} positions; {checked}",
-        c.family.title(),
-        c.n_weights(),
-        c.n_layers,
-        c.d_model,
-        c.n_heads,
-        c.d_head,
-        c.n_kv_heads,
-        c.d_ff,
-        c.vocab_size,
-        if c.tied_embeddings { " (tied)" } else { "" },
-        c.max_positions
-    ))
-}
-
-fn gguf_facts(path: &Path) -> Result<String, RecipeError> {
-    let file = GgufFile::open(path)?;
-    let architecture = match file.value("general.architecture") {
-        Some(Value::Text(name)) => name.as_str(),
-        _ => "no architecture",
-    };
-    let (mut n_weights, mut kinds) = (0u64, BTreeMap::new());
-    for (_, shape, kind) in file.tensors() {
-        n_weights += shape.iter().product::<usize>() as u64;
-        *kinds.entry(kind).or_insert(0) += 1;
-    }
-    let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-    Ok(format!("{architecture}, {n_weights} weights, tensors: {}", kinds.join(", ")))
 }
 
 fn checkpoint_facts(path: &Path) -> Result<String, RecipeError> {

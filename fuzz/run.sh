@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Fuzzes every target for so many seconds each (900 without an argument), all at once, from the fixtures as seeds; says
+# how many inputs each ran. Needs a nightly compiler and `cargo install cargo-fuzz`. Crashes are left in fuzz/artifacts/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-900}
+cargo +nightly fuzz build
+fixtures=crates/tutelage-model/fixtures
+seeds=fuzz/corpus/seeds
+mkdir -p $seeds/{config,safetensors,gguf,sentencepiece,tiktoken,chat_template}
+n=0
+for file in $fixtures/*/*/config.json $fixtures/*/*/adapter_config.json; do n=$((n + 1)); cp "$file" $seeds/config/$n; done
+for file in $fixtures/llama/tied/model.safetensors $fixtures/lora/*/adapter_model.safetensors; do
+    n=$((n + 1)); { printf '\0'; cat "$file"; } > $seeds/safetensors/$n
+done
+{ printf '\1'; cat $fixtures/llama/plain/model.safetensors.index.json; } > $seeds/safetensors/index
+cp $fixtures/gguf/quants.gguf $seeds/gguf/
+head -c 4000 crates/tutelage-token/fixtures/unigram.model > $seeds/sentencepiece/head
+printf 'IQ== 0\nIg== 1\nISI= 2\n' > $seeds/tiktoken/three
+printf '{%% for m in messages %%}{{ m.role | upper }}{%% endfor %%}{{ raise_exception("a") }}' > $seeds/chat_template/loop
+pids=()
+for target in config safetensors gguf sentencepiece tiktoken chat_template; do
+    mkdir -p fuzz/corpus/$target
+    nice cargo +nightly fuzz run $target fuzz/corpus/$target $seeds/$target -- \
+        -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=60 -max_len=8192 > fuzz/corpus/$target.log 2>&1 &
+    pids+=($!)
+done
+failed=0
+for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+for target in config safetensors gguf sentencepiece tiktoken chat_template; do
+    echo "$target: $(grep -a -E '^(Done|==.*ERROR|SUMMARY)' fuzz/corpus/$target.log | tail -1)"
+done
+exit $failed
