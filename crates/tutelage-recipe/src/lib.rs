@@ -26,4 +26,5 @@ pub use error::RecipeError;
 pub use generate::{GenerateRequest, Prompt, continue_text};
 pub use inspect::{Finding, Workload, inspect};
 pub use load::{Recipe, load};
-pub use tokenizer::open_tokenizer;
+pub use tokenizer::{BuildRequest, Compression, build_tokenizer, open_tokenizer};
+pub use tutelage_token::BuildSizes;

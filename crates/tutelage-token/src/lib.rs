@@ -5,10 +5,12 @@
 //!   library; [`Tokenizer::to_json`] is the `tokenizer.json` that Hugging Face's libraries read.
 //! - [`Tokenizer::encode_document`] is the one form in which a document is seen in training:
 //!   `<s> text </s>`. Special tokens that stand in the text as characters are encoded as characters.
+//! - [`Tokenizer::build`] is InternLM2's construction: part of a base, tokens for another language, spare slots.
 //! - [`Decoder`] turns tokens into text as they come, never cutting a character.
 //!
 //! This crate does not touch files; callers bring bytes and take strings.
 
+mod build;
 mod chat;
 mod decoder;
 mod error;
@@ -18,6 +20,7 @@ mod tiktoken;
 mod tokenizer;
 mod vocabulary;
 
+pub use build::BuildSizes;
 pub use chat::{Chat, ChatTemplate};
 pub use decoder::Decoder;
 pub use error::TokenError;

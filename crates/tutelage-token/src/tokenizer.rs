@@ -179,6 +179,11 @@ impl Tokenizer {
         Ok(self.inner.encode_fast(text, false).map_err(library)?.get_ids().to_vec())
     }
 
+    /// Ids with what the library knows of them.
+    pub(crate) fn encoding(&self, text: &str) -> Result<tokenizers::Encoding, TokenError> {
+        self.inner.encode(text, false).map_err(library)
+    }
+
     /// Ids of a document: `<s> text </s>`.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use crate::args::{Args, Command};
 use crate::bench::bench;
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::tokenizer::tokenizer;
 
 /// Interrupted by Ctrl-C or SIGTERM; everything is saved, but the request is not done.
 const INTERRUPTED: u8 = 1;
@@ -41,6 +42,7 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
             let max_shard_bytes = max_shard_size;
             convert_model(&ConvertRequest { input, out, adapter, family, dtype, max_shard_bytes }, json)
         }
+        Command::Tokenizer { what } => tokenizer(what),
         Command::Generate {
             model,
             prompt,

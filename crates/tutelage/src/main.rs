@@ -9,6 +9,7 @@ mod bench;
 mod commands;
 mod failure;
 mod progress;
+mod tokenizer;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ mod template;
 
 use minijinja::Value;
 
+pub(crate) use template::CHATML;
 pub use template::ChatTemplate;
 
 use crate::TokenError;

@@ -5,5 +5,6 @@
 mod gguf;
 mod interrupted;
 mod support;
+mod tokenizer;
 mod whole;
 mod wrong;

@@ -151,11 +151,12 @@ impl SimdTask for ScoreGradient<'_> {
     type Output = ();
     #[inline(always)]
     fn run<I: Instructions>(self) {
-        for hidden in [0..self.visible.start, self.visible.end..self.p.len()] {
-            self.p[hidden.clone()].fill(0.0);
-            self.ds[hidden].fill(0.0);
-        }
-        for (p, ds) in self.p[self.visible.clone()].iter_mut().zip(&mut self.ds[self.visible]) {
+        let Range { start, end } = self.visible;
+        self.p[..start].fill(0.0);
+        self.ds[..start].fill(0.0);
+        self.p[end..].fill(0.0);
+        self.ds[end..].fill(0.0);
+        for (p, ds) in self.p[start..end].iter_mut().zip(&mut self.ds[start..end]) {
             *p = exp::<I>(*p - self.lse);
             *ds = *p * (*ds - self.delta);
         }

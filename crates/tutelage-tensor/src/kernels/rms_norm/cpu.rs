@@ -21,14 +21,16 @@ pub(super) fn forward<T: Element>(
             let row = &x[at..][..d];
             *inv = 1.0 / (math.dot(row, row) / d as f32 + eps).sqrt();
             let residual = residual.map(|residual| &residual[at..][..d]);
-            device.isa().run(Normalise { row, residual, w, inv: *inv, out });
+            device.isa().run(Normalise { row, w, inv: *inv, out });
+            if let Some(residual) = residual {
+                device.isa().run(AddTo { row: residual, out });
+            }
         }
     });
 }
 
 struct Normalise<'a, T> {
     row: &'a [f32],
-    residual: Option<&'a [f32]>,
     w: &'a [f32],
     inv: f32,
     out: &'a mut [T],
@@ -42,13 +44,25 @@ impl<T: Element> SimdTask for Normalise<'_, T> {
             for i in 0..LANES {
                 x[i] = x[i] * self.inv * w[i];
             }
-            if let Some(residual) = self.residual {
-                let residual = load(residual, at);
-                for i in 0..LANES {
-                    x[i] += residual[i];
-                }
-            }
             store::<I, T>(self.out, at, x);
+        }
+    }
+}
+
+struct AddTo<'a, T> {
+    row: &'a [f32],
+    out: &'a mut [T],
+}
+impl<T: Element> SimdTask for AddTo<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<I: Instructions>(self) {
+        for at in (0..self.out.len()).step_by(LANES) {
+            let (mut sum, row) = (load(self.out, at), load(self.row, at));
+            for i in 0..LANES {
+                sum[i] += row[i];
+            }
+            store::<I, T>(self.out, at, sum);
         }
     }
 }

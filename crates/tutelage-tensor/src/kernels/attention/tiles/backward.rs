@@ -233,10 +233,14 @@ impl SimdTask for ScoreGradient<'_> {
             store::<I, bf16>(self.p, at, p);
             store::<I, bf16>(self.ds, at, ds);
         }
-        for hidden in [0..self.visible.start, self.visible.end..self.p.len()] {
-            self.p[hidden.clone()].fill(bf16::ZERO);
-            self.ds[hidden].fill(bf16::ZERO);
+        // Statements, not a loop over ranges, which costs a third of the backward pass.
+        let Range { start, end } = self.visible;
+        if start > 0 {
+            self.p[..start].fill(bf16::ZERO);
+            self.ds[..start].fill(bf16::ZERO);
         }
+        self.p[end..].fill(bf16::ZERO);
+        self.ds[end..].fill(bf16::ZERO);
     }
 }
 
