@@ -69,7 +69,7 @@ const SAME: [(&str, &str); 7] = [
 /// Names whose vocabularies hold whole words that merging need not reach.
 const IGNORES_MERGES: [&str; 1] = ["llama-bpe"];
 
-fn byte_level(use_regex: bool) -> Value {
+pub(crate) fn byte_level(use_regex: bool) -> Value {
     json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex })
 }
 

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::vocabulary::added_token;
-use crate::{TokenError, Tokenizer, pre};
+use crate::vocabulary::{added_token, byte_level_bpe};
+use crate::{TokenError, Tokenizer};
 
 /// The printable character of each byte in byte-level BPE (GPT-2's): itself where it is printable, else from U+0100 on.
 fn alphabet() -> [char; 256] {
@@ -32,7 +32,6 @@ impl Tokenizer {
         special: &[(&str, u32)],
         (bos, eos): (&str, &str),
     ) -> Result<Self, TokenError> {
-        let fault = |fault: String| TokenError::Format(fault);
         let ranks = ranks(file)?;
         let alphabet = alphabet();
         let text = |token: &[u8]| token.iter().map(|&byte| alphabet[byte as usize]).collect::<String>();
@@ -49,28 +48,9 @@ impl Tokenizer {
         let merges: Vec<[String; 2]> = merges.into_iter().map(|(.., left, right)| [text(left), text(right)]).collect();
         let vocab: serde_json::Map<String, Value> =
             ranks.iter().map(|(token, &rank)| (text(token), rank.into())).collect();
-        let pre_tokenizer = pre::pre_tokenizer(pre).ok_or_else(|| {
-            fault(format!("'{pre}' is no way of dividing text; known are {}", pre::names().join(", ")))
-        })?;
         let added: Vec<Value> = special.iter().map(|(token, id)| added_token(*id, token, true)).collect();
-        let byte_level =
-            json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
-        let tokenizer = json!({
-            "version": "1.0",
-            "truncation": null,
-            "padding": null,
-            "added_tokens": added,
-            "normalizer": null,
-            "pre_tokenizer": pre_tokenizer,
-            "post_processor": null,
-            "decoder": byte_level,
-            "model": {
-                "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-                "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
-                // A piece of text that is a token is that token.
-                "ignore_merges": true, "vocab": vocab, "merges": merges,
-            },
-        });
+        // A piece of text that is a token is that token.
+        let tokenizer = byte_level_bpe(pre, added, vocab, json!(merges), true)?;
         let config = json!({ "bos_token": bos, "eos_token": eos, "add_bos_token": false });
         Self::from_files(tokenizer.to_string().as_bytes(), Some(&config))
     }

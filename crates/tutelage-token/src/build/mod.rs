@@ -74,20 +74,16 @@ fn assemble(
     merges: &[[String; 2]],
     special: &[(u32, String)],
 ) -> Result<Tokenizer, TokenError> {
-    let vocab: serde_json::Map<String, Value> = (3u32..).zip(tokens).map(|(id, t)| (t.clone(), id.into())).collect();
-    let mut json = parts.json.clone();
     let borders = [UNK, BOS, EOS].map(str::to_owned);
+    let entries = (3u32..).zip(tokens).chain((0..).zip(&borders));
+    let vocab: serde_json::Map<String, Value> = entries.map(|(id, token)| (token.clone(), id.into())).collect();
+    let mut json = parts.json.clone();
     let special = (0..).zip(borders).chain(special.iter().cloned());
     json["added_tokens"] = special.map(|(id, token)| added_token(id, &token, true)).collect();
     json["post_processor"] = Value::Null;
     json["model"]["unk_token"] = Value::Null;
     json["model"]["vocab"] = Value::Object(vocab);
     json["model"]["merges"] = json!(merges);
-    let mut vocab_with_borders = json["model"]["vocab"].take();
-    for (id, token) in (0..).zip([UNK, BOS, EOS]) {
-        vocab_with_borders[token] = Value::from(id);
-    }
-    json["model"]["vocab"] = vocab_with_borders;
     Tokenizer::from_json(json.to_string().as_bytes())
 }
 

@@ -11,24 +11,35 @@ pub(super) fn to_json(pre: &str, tokens: &[String], kinds: &[i32], merges: &[Str
     if entries.len() != tokens.len() {
         return Err(TokenError::Format("two tokens are the same".to_owned()));
     }
+    let added = added_tokens(tokens, kinds, &[CONTROL]);
+    byte_level_bpe(pre, added, entries, json!(merges), pre::ignores_merges(pre))
+}
+
+/// The `tokenizer.json` of a byte-level BPE that divides text as `pre` says.
+pub(crate) fn byte_level_bpe(
+    pre: &str,
+    added: Vec<Value>,
+    vocab: serde_json::Map<String, Value>,
+    merges: Value,
+    ignore_merges: bool,
+) -> Result<Value, TokenError> {
     let Some(pre_tokenizer) = pre::pre_tokenizer(pre) else {
         let known = pre::names().join(", ");
         return Err(TokenError::Format(format!("text is divided by rules called '{pre}'; supported are {known}")));
     };
-    let byte_level = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
     Ok(json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
-        "added_tokens": added_tokens(tokens, kinds, &[CONTROL]),
+        "added_tokens": added,
         "normalizer": null,
         "pre_tokenizer": pre_tokenizer,
         "post_processor": null,
-        "decoder": byte_level,
+        "decoder": pre::byte_level(true),
         "model": {
             "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
-            "ignore_merges": pre::ignores_merges(pre), "vocab": entries, "merges": merges,
+            "ignore_merges": ignore_merges, "vocab": vocab, "merges": merges,
         },
     }))
 }

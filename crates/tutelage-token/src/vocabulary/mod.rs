@@ -7,6 +7,7 @@ mod words;
 
 use serde_json::{Value, json};
 
+pub(crate) use bytes::byte_level_bpe;
 pub(crate) use pieces::{Pieces, Search};
 
 use crate::{TokenError, Tokenizer};

@@ -70,11 +70,17 @@ impl<'p> Node<'p> for FeedForwardNode {
                 });
             }
         };
-        let packed_h =
-            device.timed("activation packing", || PackedRhs::from_rows_kn(device, d_ff, t, h.slice::<bf16>()));
+        // Packed for gradients of weights alone.
+        let packed = |n: usize, rows: &Tensor, ids: &[ParamId]| {
+            let learns = ids.iter().any(|&id| !params.get(id).is_fixed());
+            let pack = || PackedRhs::from_rows_kn(device, n, t, rows.slice::<bf16>());
+            learns.then(|| device.timed("activation packing", pack))
+        };
+        let packed_h = packed(d_ff, &h, &[w.w2]);
         drop(h);
-        weight_gradient(w.w2, dy.slice(), &packed_h, d_model);
-        drop(packed_h);
+        if let Some(packed_h) = packed_h {
+            weight_gradient(w.w2, dy.slice(), &packed_h, d_model);
+        }
         let (mut dgate, mut dup) = (device.buffer::<bf16>(t * d_ff), device.buffer::<bf16>(t * d_ff));
         let right = Panels::of(params.backward_rhs(w.w2).packed());
         device.timed("feed-forward, gated gradient", || {
@@ -84,11 +90,10 @@ impl<'p> Node<'p> for FeedForwardNode {
             tile_product(device, t, &[Term { left: &left, right }], &GatedGradient { gate_up, dgate, dup, d_ff });
         });
         drop((gate_up, dy));
-        let packed_x =
-            device.timed("activation packing", || PackedRhs::from_rows_kn(device, d_model, t, x.slice::<bf16>()));
-        weight_gradient(w.w1, &dgate, &packed_x, d_ff);
-        weight_gradient(w.w3, &dup, &packed_x, d_ff);
-        drop(packed_x);
+        if let Some(packed_x) = packed(d_model, &x, &[w.w1, w.w3]) {
+            weight_gradient(w.w1, &dgate, &packed_x, d_ff);
+            weight_gradient(w.w3, &dup, &packed_x, d_ff);
+        }
         if nodes.0.is_none() {
             return;
         }

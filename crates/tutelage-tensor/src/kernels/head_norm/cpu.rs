@@ -1,9 +1,10 @@
 //! Norms of heads on the processor.
 
 use super::super::ROW_BLOCK;
+use super::super::rms_norm::cpu::{Normalise, Row};
 use super::heads;
 use crate::kernels::attention::AttentionShape;
-use crate::simd::{Instructions, LANES, SimdTask, fold, load, multiply_add, store};
+use crate::simd::{Instructions, LANES, SimdTask, fold, load, multiply_add};
 use crate::{Device, Element};
 
 /// What both directions read; weights of queries and of keys.
@@ -23,7 +24,8 @@ pub(super) fn forward<T: Element>(device: &Device, inputs: &Inputs<'_, T>, out: 
             for ((x, out), which) in row.chunks_exact(d).zip(out.chunks_exact_mut(d)).zip(heads(inputs.shape)) {
                 match which {
                     Some(which) => {
-                        device.isa().run(Normalise { x, w: inputs.weights[which], eps: inputs.eps, out });
+                        let inv = device.isa().run(InverseRms { x, eps: inputs.eps });
+                        device.isa().run(Normalise { row: x, w: inputs.weights[which], inv, out });
                     }
                     None => out.copy_from_slice(x),
                 }
@@ -33,36 +35,22 @@ pub(super) fn forward<T: Element>(device: &Device, inputs: &Inputs<'_, T>, out: 
 }
 
 /// `1 / sqrt(mean(x^2) + eps)`.
-#[inline(always)]
-fn inverse_rms<I: Instructions, T: Element>(x: &[T], eps: f32) -> f32 {
-    let mut lanes = [0.0; LANES];
-    for at in (0..x.len()).step_by(LANES) {
-        let x = load(x, at);
-        for i in 0..LANES {
-            lanes[i] = multiply_add::<I>(x[i], x[i], lanes[i]);
-        }
-    }
-    1.0 / (fold(lanes) / x.len() as f32 + eps).sqrt()
-}
-
-struct Normalise<'a, T> {
+struct InverseRms<'a, T> {
     x: &'a [T],
-    w: &'a [f32],
     eps: f32,
-    out: &'a mut [T],
 }
-impl<T: Element> SimdTask for Normalise<'_, T> {
-    type Output = ();
+impl<T: Element> SimdTask for InverseRms<'_, T> {
+    type Output = f32;
     #[inline(always)]
-    fn run<I: Instructions>(self) {
-        let inv = inverse_rms::<I, T>(self.x, self.eps);
-        for at in (0..self.out.len()).step_by(LANES) {
-            let (mut x, w) = (load(self.x, at), load(self.w, at));
+    fn run<I: Instructions>(self) -> f32 {
+        let mut lanes = [0.0; LANES];
+        for at in (0..self.x.len()).step_by(LANES) {
+            let x = load(self.x, at);
             for i in 0..LANES {
-                x[i] = x[i] * inv * w[i];
+                lanes[i] = multiply_add::<I>(x[i], x[i], lanes[i]);
             }
-            store::<I, T>(self.out, at, x);
         }
+        1.0 / (fold(lanes) / self.x.len() as f32 + self.eps).sqrt()
     }
 }
 
@@ -85,7 +73,8 @@ pub(super) fn backward<T: Element>(
                 match which {
                     Some(which) => {
                         let (w, dw) = (inputs.weights[which], &mut partial[which * d..][..d]);
-                        device.isa().run(Gradient { x, w, eps: inputs.eps, grad, dx, dw });
+                        let inv = device.isa().run(InverseRms { x, eps: inputs.eps });
+                        device.isa().run(Row { x, w, grad, inv, dx, add: false, dw });
                     }
                     None => dx.copy_from_slice(grad),
                 }
@@ -96,41 +85,6 @@ pub(super) fn backward<T: Element>(
     for block in partial.chunks_exact(2 * d) {
         for (to, &from) in queries.iter_mut().chain(&mut *keys).zip(block) {
             *to += from;
-        }
-    }
-}
-
-struct Gradient<'a, T> {
-    x: &'a [T],
-    w: &'a [f32],
-    eps: f32,
-    grad: &'a [T],
-    dx: &'a mut [T],
-    dw: &'a mut [f32],
-}
-impl<T: Element> SimdTask for Gradient<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<I: Instructions>(self) {
-        let d = self.x.len();
-        let inv = inverse_rms::<I, T>(self.x, self.eps);
-        let mut lanes = [0.0f32; LANES];
-        for at in (0..d).step_by(LANES) {
-            let (x, w, grad) = (load(self.x, at), load(self.w, at), load(self.grad, at));
-            for i in 0..LANES {
-                lanes[i] = multiply_add::<I>(grad[i] * w[i], x[i], lanes[i]);
-            }
-        }
-        let pull = inv * inv * inv * fold(lanes) / d as f32;
-        for at in (0..d).step_by(LANES) {
-            let (x, w, grad) = (load(self.x, at), load(self.w, at), load(self.grad, at));
-            let (mut dx, mut dw) = ([0.0; LANES], load(self.dw, at));
-            for i in 0..LANES {
-                dx[i] = multiply_add::<I>(-x[i], pull, inv * grad[i] * w[i]);
-                dw[i] = multiply_add::<I>(grad[i] * x[i], inv, dw[i]);
-            }
-            store::<I, T>(self.dx, at, dx);
-            store::<I, f32>(self.dw, at, dw);
         }
     }
 }

@@ -4,38 +4,27 @@ use super::super::ROW_BLOCK;
 use crate::simd::{Instructions, LANES, RowMath, SimdTask, fold, load, multiply_add, store};
 use crate::{Device, Element};
 
-/// Writes `out[t, d]`, to which a residual is added if there is one, and `inv_rms[t]`.
-pub(super) fn forward<T: Element>(
-    device: &Device,
-    (x, residual): (&[f32], Option<&[f32]>),
-    w: &[f32],
-    eps: f32,
-    out: &mut [T],
-    inv_rms: &mut [f32],
-) {
+/// Writes `out[t, d]` and `inv_rms[t]`.
+pub(super) fn forward<T: Element>(device: &Device, x: &[f32], w: &[f32], eps: f32, out: &mut [T], inv_rms: &mut [f32]) {
     let d = w.len();
     let math = RowMath::new(device.isa());
     device.for_each_block2((out, ROW_BLOCK * d), (inv_rms, ROW_BLOCK), |index, out, inv_rms| {
-        for (r, (out, inv)) in out.chunks_exact_mut(d).zip(inv_rms).enumerate() {
-            let at = (index * ROW_BLOCK + r) * d;
-            let row = &x[at..][..d];
+        let x = &x[index * ROW_BLOCK * d..];
+        for ((row, out), inv) in x.chunks_exact(d).zip(out.chunks_exact_mut(d)).zip(inv_rms) {
             *inv = 1.0 / (math.dot(row, row) / d as f32 + eps).sqrt();
-            let residual = residual.map(|residual| &residual[at..][..d]);
             device.isa().run(Normalise { row, w, inv: *inv, out });
-            if let Some(residual) = residual {
-                device.isa().run(AddTo { row: residual, out });
-            }
         }
     });
 }
 
-struct Normalise<'a, T> {
-    row: &'a [f32],
-    w: &'a [f32],
-    inv: f32,
-    out: &'a mut [T],
+/// `row * inv * w`.
+pub(crate) struct Normalise<'a, S, T> {
+    pub(crate) row: &'a [S],
+    pub(crate) w: &'a [f32],
+    pub(crate) inv: f32,
+    pub(crate) out: &'a mut [T],
 }
-impl<T: Element> SimdTask for Normalise<'_, T> {
+impl<S: Element, T: Element> SimdTask for Normalise<'_, S, T> {
     type Output = ();
     #[inline(always)]
     fn run<I: Instructions>(self) {
@@ -45,24 +34,6 @@ impl<T: Element> SimdTask for Normalise<'_, T> {
                 x[i] = x[i] * self.inv * w[i];
             }
             store::<I, T>(self.out, at, x);
-        }
-    }
-}
-
-struct AddTo<'a, T> {
-    row: &'a [f32],
-    out: &'a mut [T],
-}
-impl<T: Element> SimdTask for AddTo<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<I: Instructions>(self) {
-        for at in (0..self.out.len()).step_by(LANES) {
-            let (mut sum, row) = (load(self.out, at), load(self.row, at));
-            for i in 0..LANES {
-                sum[i] += row[i];
-            }
-            store::<I, T>(self.out, at, sum);
         }
     }
 }
@@ -93,16 +64,17 @@ pub(super) fn backward<T: Element>(
     }
 }
 
-struct Row<'a, T> {
-    x: &'a [f32],
-    w: &'a [f32],
-    grad: &'a [T],
-    inv: f32,
-    dx: &'a mut [f32],
-    add: bool,
-    dw: &'a mut [f32],
+/// The way back of [`Normalise`] and of `inv`: writes `dx`, or adds to it; adds to `dw`.
+pub(crate) struct Row<'a, S, T, D> {
+    pub(crate) x: &'a [S],
+    pub(crate) w: &'a [f32],
+    pub(crate) grad: &'a [T],
+    pub(crate) inv: f32,
+    pub(crate) dx: &'a mut [D],
+    pub(crate) add: bool,
+    pub(crate) dw: &'a mut [f32],
 }
-impl<T: Element> SimdTask for Row<'_, T> {
+impl<S: Element, T: Element, D: Element> SimdTask for Row<'_, S, T, D> {
     type Output = ();
     #[inline(always)]
     fn run<I: Instructions>(self) {
@@ -124,7 +96,7 @@ impl<T: Element> SimdTask for Row<'_, T> {
                 dx[i] += pulled;
                 dw[i] = multiply_add::<I>(grad[i] * x[i], self.inv, dw[i]);
             }
-            store::<I, f32>(self.dx, at, dx);
+            store::<I, D>(self.dx, at, dx);
             store::<I, f32>(self.dw, at, dw);
         }
     }

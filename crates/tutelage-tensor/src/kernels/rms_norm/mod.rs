@@ -1,5 +1,5 @@
 //! Root-mean-square norm: `y = x / sqrt(mean(x^2) + eps) * w`.
 
-mod cpu;
+pub(super) mod cpu;
 mod op;
 pub mod reference;

@@ -62,7 +62,7 @@ impl Tape<'_> {
         let mut inv_rms = device.buffer(t);
         let value = by_dtype!(self.params().precision().activation(), T => {
             let mut out = device.buffer::<T>(t * d);
-            device.timed("norm", || cpu::forward(device, (x.value().slice(), None), w, eps, &mut out, &mut inv_rms));
+            device.timed("norm", || cpu::forward(device, x.value().slice(), w, eps, &mut out, &mut inv_rms));
             Tensor::new([t, d], out)
         });
         self.record(value, || Box::new(RmsNorm { x: x.value().clone(), node: x.node(), weight, inv_rms }))
@@ -74,9 +74,9 @@ impl Tape<'_> {
         let device = self.device();
         let w = self.params().get(weight).values();
         let (mut inv_rms, mut out) = (device.buffer(t), device.buffer::<f32>(t * d));
-        let inputs = (x.value().slice(), Some(residual.value().slice()));
-        device.timed("norm", || cpu::forward(device, inputs, w, eps, &mut out, &mut inv_rms));
+        device.timed("norm", || cpu::forward(device, x.value().slice(), w, eps, &mut out, &mut inv_rms));
+        let sum = Tensor::new([t, d], out).add(residual.value(), device);
         let norm = RmsNorm { x: x.value().clone(), node: x.node(), weight, inv_rms };
-        self.record(Tensor::new([t, d], out), || Box::new(RmsNormAdd { norm, residual: residual.node() }))
+        self.record(sum, || Box::new(RmsNormAdd { norm, residual: residual.node() }))
     }
 }

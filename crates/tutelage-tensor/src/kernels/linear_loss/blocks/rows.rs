@@ -116,7 +116,7 @@ impl<'a> Rows<'a> {
     ) {
         let (device, n, d) = (self.params.device(), self.n, self.d);
         let backward = PackedPart::all(self.params.backward_rhs(self.head).packed());
-        let hidden = PackedRhs::from_rows_kn(device, d, n, self.hidden);
+        let hidden = dw.is_some().then(|| PackedRhs::from_rows_kn(device, d, n, self.hidden));
         let mut gradient = device.buffer::<bf16>(n * columns(self.v.min(COLUMNS)));
         let mut sums = device.buffer::<f32>(n * d);
         picks.rewind();
@@ -136,10 +136,10 @@ impl<'a> Rows<'a> {
                     _ => tile_product(device, n, &term, &AddF32::to(&mut sums, d)),
                 }
             });
-            if let Some(dw) = &mut dw {
+            if let (Some(dw), Some(hidden)) = (&mut dw, &hidden) {
                 device.timed("head weight gradient", || {
                     let dw = dw.part(first * d..(first + width) * d);
-                    columns_product(device, (width, columns(width)), gradient, &hidden, dw);
+                    columns_product(device, (width, columns(width)), gradient, hidden, dw);
                 });
             }
         }
