@@ -45,7 +45,7 @@ pub(crate) fn fixtures(root: &Path, python: &str, only_check: bool) -> Result<()
         Ok(out)
     };
     let mut written = Vec::new();
-    for kind in ["mistral", "mixtral", "qwen2", "qwen3", "qwen3-window", "glm", "glm4", "dynamic"] {
+    for kind in ["mistral", "mixtral", "qwen2", "qwen2-mixed", "qwen3", "qwen3-window", "glm", "glm4", "dynamic"] {
         written.push(convert(&format!("{fixtures}/families/{kind}"), kind, &[])?);
     }
     for kind in ["plain", "tied", "linear", "llama3", "yarn"] {

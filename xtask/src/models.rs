@@ -46,7 +46,10 @@ fn particulars(config: &Value) -> String {
     let mut add = |yes: bool, text: String| yes.then(|| out.push(text));
     let window = &config["sliding_window"];
     let has_window = window.is_number() && config["use_sliding_window"] != false;
-    add(has_window, format!("window of {window}"));
+    let types = config["layer_types"].as_array();
+    let full = types.map_or(0, |types| types.iter().filter(|kind| *kind == "full_attention").count());
+    let share = types.filter(|_| full > 0).map(|types| format!(" in {} of {} layers", types.len() - full, types.len()));
+    add(has_window, format!("window of {window}{}", share.unwrap_or_default()));
     let experts = &config["num_local_experts"];
     add(experts.is_number(), format!("{} of {experts} experts", config["num_experts_per_tok"]));
     add(config["tie_word_embeddings"] == true, "tied".to_owned());

@@ -154,6 +154,9 @@ impl StoredModel {
                 Reader::Folder(arrays) => arrays.take(&array.name, &array.shape)?,
                 Reader::Gguf(file, taken) => {
                     taken.push(array.name.clone());
+                    if let Some(rows) = stored.range() {
+                        return file.take_rows(&array.name, &array.shape, rows);
+                    }
                     file.take(&array.name, &array.shape)?
                 }
             };
@@ -178,7 +181,8 @@ impl StoredModel {
                 arrays.finish()
             }
             Reader::Gguf(file, taken) => {
-                match file.tensors().find(|(name, ..)| !taken.iter().any(|taken| taken == name)) {
+                let is_read = |name: &str| name == gguf::ROPE_FACTORS || taken.iter().any(|taken| taken == name);
+                match file.tensors().find(|(name, ..)| !is_read(name)) {
                     None => Ok(()),
                     Some((name, shape, _)) => Err(ModelError::Weights {
                         path: file.path().to_path_buf(),

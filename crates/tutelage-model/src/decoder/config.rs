@@ -126,6 +126,16 @@ impl DecoderConfig {
         if self.options.window == Some(0) {
             return fault("window", 0, "must be at least 1".to_owned());
         }
+        let full = &self.options.full_layers;
+        if let Some(&last) = full.last() {
+            if self.options.window.is_none() || !full.is_sorted_by(|a, b| a < b) || last >= self.n_layers {
+                let message = "must be layers of the model, rising, of one with a window".to_owned();
+                return Err(ModelError::Config { field: "full_layers", value: format!("{full:?}"), fault: message });
+            }
+            if full.len() == self.n_layers {
+                return fault("window", self.options.window.unwrap_or(0), "is used by no layer".to_owned());
+            }
+        }
         if let Some(experts) = &self.options.experts {
             if experts.n_active == 0 || experts.n_active > experts.n_experts {
                 let message = format!("must be between 1 and the number of experts, {}", experts.n_experts);

@@ -56,9 +56,9 @@ impl DecoderConfig {
     /// weight that is multiplied, and attention's two products over half of the square, or over the window.
     pub fn forward_flops(&self, seq_len: usize) -> u64 {
         let head = if self.options.reward { self.d_model as u64 } else { self.table_weights() };
-        let seen = self.options.window.map_or(seq_len, |window| seq_len.min(2 * window));
-        let attention = 2 * (seen * self.n_heads * self.d_head) as u64;
-        2 * head + self.n_layers as u64 * (2 * self.block_matrices(self.n_active()) + attention)
+        let seen = |layer| self.options.window_of(layer).map_or(seq_len, |window| seq_len.min(2 * window)) as u64;
+        let attention = 2 * (self.n_heads * self.d_head) as u64 * (0..self.n_layers).map(seen).sum::<u64>();
+        2 * head + self.n_layers as u64 * 2 * self.block_matrices(self.n_active()) + attention
     }
 
     /// The same for a training step: the backward pass is two forward passes.

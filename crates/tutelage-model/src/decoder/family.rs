@@ -107,6 +107,7 @@ impl Family {
             ("post_norms", options.post_norms, self == Family::Glm4, self == Family::Glm4),
             ("d_rotary", options.d_rotary.is_some(), false, is_glm),
             ("window", options.window.is_some(), false, self.may_have_window()),
+            ("full_layers", !options.full_layers.is_empty(), false, matches!(self, Family::Qwen2 | Family::Qwen3)),
             ("experts", options.experts.is_some(), self == Family::Mixtral, self == Family::Mixtral),
             ("reward", options.reward, false, self == Family::InternLm2),
             ("tied_embeddings", config.tied_embeddings, false, self != Family::InternLm2),

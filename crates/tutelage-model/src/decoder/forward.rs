@@ -57,11 +57,9 @@ impl Decoder {
         for (i, layer) in self.weights.layers.iter().enumerate() {
             x = if self.recompute {
                 let (rows, load) = (Arc::clone(&rows), load.cloned());
-                tape.recompute(&x, move |tape, x| {
-                    self.block(tape, x, layer, &rows, load.as_ref().map(|load| (load, i)))
-                })
+                tape.recompute(&x, move |tape, x| self.block(tape, x, (layer, i), &rows, load.as_ref()))
             } else {
-                self.block(tape, &x, layer, &rows, load.map(|load| (load, i)))
+                self.block(tape, &x, (layer, i), &rows, load)
             };
         }
         tape.rms_norm(&x, self.weights.norm, self.eps())
@@ -74,10 +72,17 @@ impl Decoder {
         Some(Arc::new(ExpertLoad::new(self.config.n_layers, (experts.balance * scale) as f32)))
     }
 
-    fn block(&self, tape: &mut Tape<'_>, x: &Var, layer: &Layer, rows: &Rows, load: Load<'_>) -> Var {
+    fn block(
+        &self,
+        tape: &mut Tape<'_>,
+        x: &Var,
+        (layer, i): (&Layer, usize),
+        rows: &Rows,
+        load: Option<&Arc<ExpertLoad>>,
+    ) -> Var {
         let qkv = self.qkv(tape, x, layer);
-        let out = tape.attention(&qkv, self.attention_shape(), &rows.rope, &rows.places, &rows.documents);
-        self.after_attention(tape, x, &out, layer, load)
+        let out = tape.attention(&qkv, self.attention_shape(i), &rows.rope, &rows.places, &rows.documents);
+        self.after_attention(tape, x, &out, layer, load.map(|load| (load, i)))
     }
 
     /// Queries, keys and values of the residual stream.
@@ -89,7 +94,7 @@ impl Decoder {
             qkv = tape.bias(&qkv, bias);
         }
         if let Some(norms) = layer.head_norms {
-            qkv = tape.head_norm(&qkv, self.attention_shape(), norms, self.eps());
+            qkv = tape.head_norm(&qkv, self.attention_shape(0), norms, self.eps());
         }
         qkv
     }
@@ -153,7 +158,7 @@ impl Decoder {
     /// An empty cache for `capacity` tokens, at most `n_positions`.
     pub fn new_cache(&self, capacity: usize) -> KvCache {
         let capacity = capacity.min(self.config.n_positions());
-        KvCache::new(self.attention_shape(), self.config.n_layers, capacity)
+        KvCache::new((0..self.config.n_layers).map(|layer| self.attention_shape(layer)).collect(), capacity)
     }
 
     /// Last hidden states of tokens that follow those in the cache.

@@ -6,6 +6,8 @@
 //!
 //! [`AttentionShape`]: tutelage_tensor::kernels::attention::AttentionShape
 
+use std::ops::Range;
+
 use super::{DecoderConfig, Family};
 
 /// How files name and order weights.
@@ -13,7 +15,7 @@ use super::{DecoderConfig, Family};
 pub(crate) enum Layout {
     /// A family's own folder.
     Folder(Family),
-    /// llama.cpp's GGUF of a family: "llama" rotates neighbouring pairs there, others do not.
+    /// llama.cpp's GGUF of a family: "llama", which Mixtral is too, rotates neighbouring pairs there, others do not.
     Gguf(Family),
 }
 
@@ -60,9 +62,19 @@ impl Stored {
         }
     }
 
-    /// Elements of a row.
+    /// Elements of a row: one of a vector.
     fn width(&self) -> usize {
-        self.arrays[0].shape[1..].iter().product()
+        match self.arrays[0].shape[..] {
+            [_] => 1,
+            ref shape => shape.last().copied().unwrap_or(1),
+        }
+    }
+
+    /// The rows of the one array that hold the weight, if they follow one another there.
+    pub(crate) fn range(&self) -> Option<Range<usize>> {
+        let ([_], rows) = (&self.arrays[..], self.rows.as_ref()?) else { return None };
+        let first = rows.first()?.1;
+        rows.iter().zip(first..).all(|((_, row), i)| *row == i).then(|| first..first + rows.len())
     }
 }
 
@@ -89,7 +101,12 @@ impl Layout {
         match part {
             "attention.wqkv" => {
                 let names = ["q", "k", "v"].map(|x| full(&format!("self_attn.{x}_proj")));
-                separate(config, names, &shape[1..], family.rotates_pairs() || is_gguf && family == Family::Llama)
+                let llama = matches!(family, Family::Llama | Family::Mixtral);
+                separate(config, names, &shape[1..], family.rotates_pairs() || is_gguf && llama)
+            }
+            expert if is_gguf && expert.starts_with("feed_forward.experts.") => {
+                let n_experts = config.options.experts.as_ref().map_or(1, |experts| experts.n_experts);
+                stacked(&format!("blk.{layer}"), expert, n_experts, shape)
             }
             "feed_forward.w1" | "feed_forward.w3" if family.fuses_gate_up() => {
                 let first = if part == "feed_forward.w1" { 0 } else { shape[0] };
@@ -146,9 +163,24 @@ fn gguf_name(name: &str) -> String {
         "mlp.gate_proj" => "ffn_gate",
         "mlp.up_proj" => "ffn_up",
         "mlp.down_proj" => "ffn_down",
+        "block_sparse_moe.gate" => "ffn_gate_inp",
         other => other,
     };
     format!("blk.{layer}.{part}.{kind}")
+}
+
+/// A matrix of an expert, in llama.cpp's array of all of them.
+fn stacked(block: &str, part: &str, n_experts: usize, shape: &[usize]) -> Stored {
+    let mut parts = part.rsplit('.');
+    let (w, expert) = (parts.next(), parts.next().and_then(|expert| expert.parse::<usize>().ok()).unwrap_or(0));
+    let name = match w {
+        Some("w1") => "ffn_gate_exps",
+        Some("w3") => "ffn_up_exps",
+        _ => "ffn_down_exps",
+    };
+    let array = Array { name: format!("{block}.{name}.weight"), shape: [&[n_experts][..], shape].concat() };
+    let rows = expert * shape[0]..(expert + 1) * shape[0];
+    Stored { arrays: vec![array], rows: Some(rows.map(|row| (0, row)).collect()) }
 }
 
 /// The fused matrix (or bias) out of three: by key-value head, its query heads, its key, its value.
@@ -170,8 +202,8 @@ fn separate(config: &DecoderConfig, names: [String; 3], width: &[usize], in_pair
 
 #[cfg(test)]
 mod tests {
-    use super::super::Options;
     use super::super::config::tests::tiny;
+    use super::super::{ExpertOptions, Options};
     use super::*;
 
     fn stored(layout: Layout, config: &DecoderConfig, name: &str, shape: &[usize]) -> Stored {
@@ -242,5 +274,25 @@ mod tests {
         assert_eq!(w1.arrays[0].shape, [4, 1]);
         let both = vec![vec![1.0, 2.0, 3.0, 4.0]];
         assert_eq!((w1.gather(both.clone()), w3.gather(both)), (vec![1.0, 2.0], vec![3.0, 4.0]));
+        assert_eq!((w1.range(), w3.range()), (Some(0..2), Some(2..4)));
+    }
+
+    #[test]
+    fn experts_lie_behind_one_another() {
+        let experts = ExpertOptions { n_experts: 3, n_active: 1, balance: 0.0 };
+        let config = DecoderConfig { options: Options { experts: Some(experts), ..Options::default() }, ..tiny() };
+        let name = "model.layers.1.feed_forward.experts.2.w3.weight";
+        let stored = stored(Layout::Gguf(Family::Mixtral), &config, name, &[2, 5]);
+        assert_eq!(
+            (&stored.arrays[0].name[..], &stored.arrays[0].shape[..]),
+            ("blk.1.ffn_up_exps.weight", &[3, 2, 5][..])
+        );
+        assert_eq!(stored.range(), Some(4..6));
+        let all: Vec<f32> = (0..30).map(|x| x as f32).collect();
+        let third = stored.gather(vec![all.clone()]);
+        assert_eq!(third, all[20..]);
+        let mut out = vec![0.0; 30];
+        stored.scatter(&third, "blk.1.ffn_up_exps.weight", &mut out);
+        assert_eq!((&out[..20], &out[20..]), (&[0.0; 20][..], &all[20..]));
     }
 }

@@ -79,8 +79,9 @@ impl Decoder {
         self.adapters = Some(adapters);
     }
 
-    fn attention_shape(&self) -> AttentionShape {
+    fn attention_shape(&self, layer: usize) -> AttentionShape {
         let c = &self.config;
-        AttentionShape { n_heads: c.n_heads, n_kv_heads: c.n_kv_heads, d_head: c.d_head, window: c.options.window }
+        let window = c.options.window_of(layer);
+        AttentionShape { n_heads: c.n_heads, n_kv_heads: c.n_kv_heads, d_head: c.d_head, window }
     }
 }

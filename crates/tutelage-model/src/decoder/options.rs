@@ -13,10 +13,19 @@ pub struct Options {
     pub d_rotary: Option<usize>,
     /// Keys that a query sees, its own the last of them; all before it where `None`.
     pub window: Option<usize>,
+    /// Layers, rising, in which a query sees all keys before it although there is a window.
+    pub full_layers: Vec<usize>,
     /// Experts in place of the feed-forward.
     pub experts: Option<ExpertOptions>,
     /// Whether the output is one number, a reward, in place of logits.
     pub reward: bool,
+}
+
+impl Options {
+    /// Keys that a query of this layer sees; all before it where `None`.
+    pub fn window_of(&self, layer: usize) -> Option<usize> {
+        self.window.filter(|_| self.full_layers.binary_search(&layer).is_err())
+    }
 }
 
 /// A sparse mixture of experts.

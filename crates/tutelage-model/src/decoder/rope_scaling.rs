@@ -62,6 +62,14 @@ fn fault(name: &str, value: Option<&Value>, fault: &str) -> ModelError {
     }
 }
 
+/// Rotations above which frequencies are kept, and below which they are divided (2309.00071, section 3.2).
+const YARN_BETAS: (f64, f64) = (32.0, 1.0);
+
+/// 2309.00071, equation 22.
+fn yarn_attention_factor(factor: f64) -> f64 {
+    if factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 }
+}
+
 /// What a kind may have besides its name, the base and the share of a head.
 fn known(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
@@ -112,19 +120,31 @@ impl RopeScaling {
                 original_max_positions: original()?,
             },
             "yarn" => {
-                let factor = positive("factor", None)?;
-                // 2309.00071, equation 22.
-                let attention_factor = if factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 };
+                let (factor, original_max_positions) = (positive("factor", None)?, original()?);
                 Self::Yarn {
                     factor,
-                    beta_fast: positive("beta_fast", Some(32.0))?,
-                    beta_slow: positive("beta_slow", Some(1.0))?,
-                    attention_factor: positive("attention_factor", Some(attention_factor))?,
-                    original_max_positions: original()?,
+                    beta_fast: positive("beta_fast", Some(YARN_BETAS.0))?,
+                    beta_slow: positive("beta_slow", Some(YARN_BETAS.1))?,
+                    attention_factor: positive("attention_factor", Some(yarn_attention_factor(factor)))?,
+                    original_max_positions,
                 }
             }
             _ => Self::None,
         })
+    }
+
+    /// YaRN with the paper's other settings.
+    pub(crate) fn yarn(factor: f64, original_max_positions: usize) -> Self {
+        let (beta_fast, beta_slow) = YARN_BETAS;
+        let attention_factor = yarn_attention_factor(factor);
+        Self::Yarn { factor, beta_fast, beta_slow, attention_factor, original_max_positions }
+    }
+
+    /// What each frequency is divided by, `[d_head / 2]`, where that depends on no length.
+    pub(crate) fn factors(&self, d_head: usize, theta: f64) -> Vec<f32> {
+        let (scaled, _) = self.frequencies(d_head, theta, 0);
+        let plain = RopeTable::frequencies(d_head, theta).into_iter();
+        plain.zip(scaled).map(|(plain, scaled)| (plain / scaled) as f32).collect()
     }
 
     /// `rope_type`.

@@ -1,13 +1,26 @@
 //! Sizes out of the metadata of a GGUF file.
 
+use super::rope::rope_scaling;
 use super::{GgufFile, Value};
-use crate::{DecoderConfig, Family, ModelError, Options, RopeScaling};
+use crate::{DecoderConfig, ExpertOptions, Family, ModelError, Options};
 
-/// Families that are llama.cpp's architectures of the same names, and which need nothing more.
-pub(super) const FAMILIES: [Family; 3] = [Family::Llama, Family::Qwen2, Family::Qwen3];
+/// Families that are llama.cpp's architectures, and which need nothing more.
+pub(super) const FAMILIES: [Family; 4] = [Family::Llama, Family::Mixtral, Family::Qwen2, Family::Qwen3];
+
+/// llama.cpp's name of a family's architecture.
+pub(super) fn architecture(family: Family) -> &'static str {
+    match family {
+        // A Llama with `expert_count`.
+        Family::Mixtral => "llama",
+        other => other.model_type(),
+    }
+}
+
+/// The tensor of what each frequency is divided by.
+pub(crate) const ROPE_FACTORS: &str = "rope_freqs.weight";
 
 /// Keys of the architecture that are read, or change nothing that is computed.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 17] = [
     "attention.head_count",
     "attention.head_count_kv",
     "attention.key_length",
@@ -16,10 +29,13 @@ const KEYS: [&str; 14] = [
     "block_count",
     "context_length",
     "embedding_length",
+    "expert_count",
+    "expert_used_count",
     "feed_forward_length",
     "rope.dimension_count",
     "rope.freq_base",
     "rope.scaling.factor",
+    "rope.scaling.original_context_length",
     "rope.scaling.type",
     "vocab_size",
 ];
@@ -34,10 +50,16 @@ pub(crate) fn config(file: &GgufFile) -> Result<DecoderConfig, ModelError> {
         Some(Value::Text(name)) => name.as_str(),
         _ => "",
     };
-    let family = FAMILIES.into_iter().find(|family| family.model_type() == architecture);
-    let known = FAMILIES.map(|family| format!("\"{family}\"")).join(", ");
-    let unknown = || fault("general.architecture", &format!("only these are supported: {known}"));
-    let family = family.ok_or_else(unknown)?;
+    let family = match architecture {
+        "llama" if !matches!(file.value("llama.expert_count"), None | Some(Value::Integer(0))) => Family::Mixtral,
+        "llama" => Family::Llama,
+        "qwen2" => Family::Qwen2,
+        "qwen3" => Family::Qwen3,
+        _ => {
+            let known = "only these are supported: \"llama\", \"qwen2\", \"qwen3\"";
+            return Err(fault("general.architecture", known));
+        }
+    };
     let prefix = format!("{architecture}.");
     for (key, _) in file.metadata() {
         if key.strip_prefix(&prefix).is_some_and(|key| !KEYS.contains(&key)) {
@@ -72,16 +94,14 @@ pub(crate) fn config(file: &GgufFile) -> Result<DecoderConfig, ModelError> {
             return Err(fault(&format!("{prefix}{key}"), &format!("only the size of a head, {d_head}, is supported")));
         }
     }
-    let rope_scaling = match file.value(&format!("{prefix}rope.scaling.type")) {
-        None => RopeScaling::None,
-        Some(Value::Text(kind)) if kind == "none" => RopeScaling::None,
-        Some(Value::Text(kind)) if kind == "linear" => RopeScaling::Linear {
-            factor: real("rope.scaling.factor")?
-                .ok_or_else(|| fault(&format!("{prefix}rope.scaling.factor"), "expected a number"))?,
-        },
-        Some(_) => {
-            return Err(fault(&format!("{prefix}rope.scaling.type"), "only \"none\" and \"linear\" are supported"));
+    let rope_theta = real("rope.freq_base")?.unwrap_or(10_000.0);
+    let experts = match family {
+        Family::Mixtral => {
+            let (n_experts, n_active) = (size("expert_count")?, size("expert_used_count")?);
+            // What transformers has where `config.json` says nothing.
+            Some(ExpertOptions { n_experts, n_active, balance: 0.001 })
         }
+        _ => None,
     };
     let embeddings = file.tensors().find(|(name, ..)| *name == "token_embd.weight").map(|(_, shape, _)| shape);
     let config = DecoderConfig {
@@ -96,12 +116,13 @@ pub(crate) fn config(file: &GgufFile) -> Result<DecoderConfig, ModelError> {
         options: Options {
             qkv_bias: family == Family::Qwen2,
             head_norms: family == Family::Qwen3,
+            experts,
             ..Options::default()
         },
         tied_embeddings: !file.has("output.weight"),
         max_positions: size("context_length")?,
-        rope_theta: real("rope.freq_base")?.unwrap_or(10_000.0),
-        rope_scaling,
+        rope_theta,
+        rope_scaling: rope_scaling(file, &prefix, d_head, rope_theta)?,
         norm_eps: real("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5),
         init_std: 0.02,
         bos: optional("tokenizer.ggml.bos_token_id")?.and_then(|id| u32::try_from(id).ok()),

@@ -1,6 +1,7 @@
 //! Metadata and the table of tensors.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tutelage_run::MappedFile;
@@ -41,7 +42,7 @@ struct Entry {
     shape: Vec<usize>,
     quant: Quant,
     /// Where its bytes lie in the file.
-    bytes: std::ops::Range<usize>,
+    bytes: Range<usize>,
 }
 
 /// A file, mapped into memory.
@@ -95,12 +96,33 @@ impl GgufFile {
     /// # Errors
     /// When it is missing, of another shape, or holds what is no number.
     pub fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let entry = self.entry(name, shape)?;
+        self.values(name, entry.quant, entry.bytes.clone())
+    }
+
+    /// Some rows of a tensor of this shape; a row is its last dimension.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub(crate) fn take_rows(&self, name: &str, shape: &[usize], rows: Range<usize>) -> Result<Vec<f32>, ModelError> {
+        let entry = self.entry(name, shape)?;
+        let width = entry.bytes.len() / shape[..shape.len() - 1].iter().product::<usize>().max(1);
+        let bytes = entry.bytes.start + rows.start * width..entry.bytes.start + rows.end * width;
+        self.values(name, entry.quant, bytes)
+    }
+
+    fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry, ModelError> {
         let fault = |fault: String| ModelError::Weights { path: self.path.clone(), fault };
         let entry = self.tensors.get(name).ok_or_else(|| fault(format!("has no tensor '{name}'")))?;
         if entry.shape != shape {
             return Err(fault(format!("'{name}' has shape {:?} where {shape:?} is expected", entry.shape)));
         }
-        finite(name, entry.quant.values(&self.file.bytes()[entry.bytes.clone()])).map_err(fault)
+        Ok(entry)
+    }
+
+    fn values(&self, name: &str, quant: Quant, bytes: Range<usize>) -> Result<Vec<f32>, ModelError> {
+        let fault = |fault: String| ModelError::Weights { path: self.path.clone(), fault };
+        finite(name, quant.values(&self.file.bytes()[bytes])).map_err(fault)
     }
 
     /// Whether there is a tensor of this name.

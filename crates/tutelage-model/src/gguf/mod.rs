@@ -8,9 +8,10 @@ mod config;
 mod file;
 mod k_quants;
 mod quants;
+mod rope;
 mod write;
 
-pub(crate) use config::config;
+pub(crate) use config::{ROPE_FACTORS, config};
 pub use file::{GgufFile, Value};
 pub use write::GgufType;
 pub(crate) use write::write;

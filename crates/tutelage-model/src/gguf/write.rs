@@ -6,8 +6,9 @@ use half::f16;
 use tutelage_run::AtomicFile;
 
 use super::Value;
-use super::config::FAMILIES;
+use super::config::{FAMILIES, ROPE_FACTORS, architecture};
 use super::quants::Quant;
+use super::rope;
 use crate::decoder::{Layout, Spec};
 use crate::planned::PlannedArrays;
 use crate::tensors::{Planned, StoredType};
@@ -67,6 +68,8 @@ impl GgufType {
 fn quant(array: &Planned, kind: GgufType) -> Quant {
     match array.shape[..] {
         [_] => Quant::F32,
+        // The router decides: as llama.cpp has it.
+        _ if array.name.ends_with("ffn_gate_inp.weight") => Quant::F32,
         _ if kind.quant().bytes(&array.shape).is_none() => Quant::F16,
         _ => kind.quant(),
     }
@@ -110,8 +113,13 @@ pub(crate) fn write(
 ) -> Result<(), ModelError> {
     let config = as_architecture(config)?;
     let mut arrays = PlannedArrays::new(&config, Layout::Gguf(config.family));
-    let plan = arrays.plan();
-    let mut all = architecture(&config, kind)?;
+    let mut plan = arrays.plan();
+    let factors = config.rope_scaling.factors(config.d_head, config.rope_theta);
+    let has_factors = matches!(config.rope_scaling, RopeScaling::Llama3 { .. });
+    if has_factors {
+        plan.push(Planned { name: ROPE_FACTORS.to_owned(), shape: vec![factors.len()] });
+    }
+    let mut all = head_metadata(&config, kind)?;
     all.extend(metadata);
     let mut head = Vec::new();
     head.extend(b"GGUF");
@@ -138,7 +146,7 @@ pub(crate) fn write(
     let mut file = AtomicFile::create(path)?;
     file.write(&head)?;
     for array in &plan {
-        let values = arrays.values(array, weight)?;
+        let values = if array.name == ROPE_FACTORS { factors.clone() } else { arrays.values(array, weight)? };
         let mut bytes = encode(quant(array, kind), &values).map_err(|x| ModelError::Weights {
             path: path.to_path_buf(),
             fault: format!("'{}' holds {x:e}, beyond the range of {}; choose bf16", array.name, kind.name()),
@@ -165,8 +173,8 @@ fn as_architecture(config: &DecoderConfig) -> Result<DecoderConfig, ModelError> 
 }
 
 /// Metadata of the configuration.
-fn architecture(c: &DecoderConfig, kind: GgufType) -> Result<Vec<(String, Value)>, ModelError> {
-    let name = c.family.model_type();
+fn head_metadata(c: &DecoderConfig, kind: GgufType) -> Result<Vec<(String, Value)>, ModelError> {
+    let name = architecture(c.family);
     let whole = |n: usize| Value::Integer(n as i128);
     let mut out = vec![
         ("general.architecture".to_owned(), Value::Text(name.to_owned())),
@@ -185,19 +193,11 @@ fn architecture(c: &DecoderConfig, kind: GgufType) -> Result<Vec<(String, Value)
     set("rope.dimension_count", whole(c.d_head));
     set("rope.freq_base", Value::Real(c.rope_theta));
     set("vocab_size", whole(c.vocab_size));
-    match c.rope_scaling {
-        // Within the trained length, beyond which llama.cpp does not follow.
-        RopeScaling::None | RopeScaling::Dynamic { .. } => {}
-        RopeScaling::Linear { factor } => {
-            set("rope.scaling.type", Value::Text("linear".to_owned()));
-            set("rope.scaling.factor", Value::Real(factor));
-        }
-        RopeScaling::Llama3 { .. } | RopeScaling::Yarn { .. } => {
-            let value = c.rope_scaling.name().to_owned();
-            let fault = "is not written to GGUF files".to_owned();
-            return Err(ModelError::Config { field: "rope_scaling", value, fault });
-        }
+    if let Some(experts) = &c.options.experts {
+        set("expert_count", whole(experts.n_experts));
+        set("expert_used_count", whole(experts.n_active));
     }
+    rope::metadata(c)?.into_iter().for_each(|(key, value)| set(key, value));
     Ok(out)
 }
 

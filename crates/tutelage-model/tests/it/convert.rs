@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tutelage_model::{
-    Decoder, DecoderConfig, Family, GgufFile, GgufType, Options, SaveOptions, StoredModel, StoredType,
+    Decoder, DecoderConfig, Family, GgufFile, GgufType, Options, RopeScaling, SaveOptions, StoredModel, StoredType,
 };
 use tutelage_run::{create_folder, hash_bytes, remove_folder};
 use tutelage_tensor::{Device, Isa, Params, Precision};
@@ -155,9 +155,65 @@ fn gguf_files_come_back() {
             assert_close(&format!("{name} {}", kind.name()), &logits(&model, &IDS), &expected, bound, 0.0);
         }
     }
-    let mixtral = StoredModel::open(&fixture("families/mixtral")).unwrap();
-    let message = mixtral.write_gguf(Path::new("/nowhere/a.gguf"), GgufType::F16, Vec::new()).unwrap_err().to_string();
+    let mistral = StoredModel::open(&fixture("families/mistral")).unwrap();
+    let message = mistral.write_gguf(Path::new("/nowhere/a.gguf"), GgufType::F16, Vec::new()).unwrap_err().to_string();
     assert!(message.contains("have none, which is the architecture that GGUF files are written in"), "{message}");
+}
+
+/// Written to GGUF and read, a random model of this configuration is the same one.
+fn comes_back(name: &str, config: &DecoderConfig) -> DecoderConfig {
+    let device = Device::cpu(2, Isa::detect()).unwrap();
+    let model = Decoder::random(config.clone(), &device, Precision::F32, 5).unwrap();
+    let folder = Folder::new(name);
+    model.save(&folder.0, &hash_bytes(b"t")).unwrap();
+    let path = folder.0.join("a.gguf");
+    let eos = ("tokenizer.ggml.eos_token_id", tutelage_model::Value::Integer(2));
+    StoredModel::open(&folder.0).unwrap().write_gguf(&path, GgufType::F32, vec![(eos.0.to_owned(), eos.1)]).unwrap();
+    let read = StoredModel::from_gguf(GgufFile::open(&path).unwrap()).unwrap();
+    let again = read.decoder(Params::frozen(&device, Precision::F32)).unwrap();
+    assert_close(name, &logits(&again, &IDS), &logits(&model, &IDS), 1e-12, 0.0);
+    read.config().clone()
+}
+
+#[test]
+fn experts_and_scalings_come_back_from_gguf() {
+    let plain = StoredModel::open(&fixture("llama/plain")).unwrap().config().clone();
+    let mixtral = StoredModel::open(&fixture("families/mixtral")).unwrap().config().clone();
+    let without_window = Options { window: None, ..mixtral.options.clone() };
+    let mixtral = DecoderConfig { options: without_window, bos: None, ..mixtral };
+    let read = comes_back("gguf-mixtral", &mixtral);
+    assert_eq!((read.family, &read.options.experts.unwrap().n_experts), (Family::Mixtral, &4));
+
+    let long = DecoderConfig { d_head: 64, max_positions: 131_072, rope_theta: 5e5, bos: None, ..plain };
+    let llama3 = |low_freq_factor| RopeScaling::Llama3 {
+        factor: 32.0,
+        low_freq_factor,
+        high_freq_factor: 4.0,
+        original_max_positions: 8192,
+    };
+    for rope_scaling in [
+        llama3(1.0),
+        RopeScaling::Yarn {
+            factor: 4.0,
+            beta_fast: 32.0,
+            beta_slow: 1.0,
+            attention_factor: 0.1 * 4f64.ln() + 1.0,
+            original_max_positions: 32_768,
+        },
+    ] {
+        let config = DecoderConfig { rope_scaling, ..long.clone() };
+        assert_eq!(comes_back("gguf-scaling", &config).rope_scaling, config.rope_scaling);
+    }
+    // What no published configuration has is written, and not known again.
+    let device = Device::cpu(1, Isa::detect()).unwrap();
+    let odd = DecoderConfig { rope_scaling: llama3(2.0), ..long };
+    let folder = Folder::new("gguf-odd");
+    Decoder::random(odd, &device, Precision::F32, 5).unwrap().save(&folder.0, &hash_bytes(b"t")).unwrap();
+    let path = folder.0.join("a.gguf");
+    let eos = ("tokenizer.ggml.eos_token_id".to_owned(), tutelage_model::Value::Integer(2));
+    StoredModel::open(&folder.0).unwrap().write_gguf(&path, GgufType::F32, vec![eos]).unwrap();
+    let message = StoredModel::from_gguf(GgufFile::open(&path).unwrap()).err().unwrap().to_string();
+    assert!(message.contains("'rope_freqs.weight' divides frequencies otherwise"), "{message}");
 }
 
 /// A model whose one matrix of whole blocks is the fixture's, written in Q8_0 and read.

@@ -10,7 +10,8 @@ use tutelage_testkit::{Fixture, assert_close};
 use crate::llama::{load, logits, wide};
 use crate::support::{CrossEntropy, as_stored};
 
-const KINDS: [&str; 8] = ["mistral", "mixtral", "qwen2", "qwen3", "qwen3-window", "glm", "glm4", "dynamic"];
+const KINDS: [&str; 9] =
+    ["mistral", "mixtral", "qwen2", "qwen2-mixed", "qwen3", "qwen3-window", "glm", "glm4", "dynamic"];
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/families")

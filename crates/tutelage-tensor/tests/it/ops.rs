@@ -223,7 +223,7 @@ fn a_cache_fed_in_parts_is_attention_over_the_whole() {
         let documents = [Range { start: 0, end: t }];
         let inputs = Inputs { shape, theta: 1e4, d_rotary: 12, positions: &positions, documents: &documents };
         let expected = inputs.forward(&qkv);
-        let (mut cache, rope) = (KvCache::new(shape, 1, 64), RopeTable::new(12, 1e4, 64));
+        let (mut cache, rope) = (KvCache::new(vec![shape], 64), RopeTable::new(12, 1e4, 64));
         let mut found = Vec::new();
         for part in [0..20, 20..21, 21..22, 22..50] {
             let rows = &qkv[part.start * shape.qkv_width()..part.end * shape.qkv_width()];

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{BY_USERS, CONTROL, ORDINARY, UNUSED, Vocabulary, VocabularyKind, added_tokens};
-use crate::{TokenError, Tokenizer, pre};
+use super::{CONTROL, VocabularyKind, added_tokens};
+use crate::{TokenError, pre};
 
 /// The `tokenizer.json`.
 pub(super) fn to_json(pre: &str, tokens: &[String], kinds: &[i32], merges: &[String]) -> Result<Value, TokenError> {
@@ -44,48 +44,20 @@ pub(crate) fn byte_level_bpe(
     }))
 }
 
-impl Tokenizer {
-    /// The vocabulary of a byte-level BPE, as GGUF's metadata has it.
-    ///
-    /// # Errors
-    /// When it is another kind of tokenizer, or divides text in a way that llama.cpp has no name for.
-    pub fn to_vocabulary(&self) -> Result<Vocabulary, TokenError> {
-        let fault = |fault: &str| TokenError::Format(fault.to_owned());
-        let json: Value = serde_json::from_str(&self.to_json()?).map_err(|e| TokenError::Format(e.to_string()))?;
-        let model = &json["model"];
-        let pre = pre::name_of(&json["pre_tokenizer"]);
-        let is_plain = model["type"] == "BPE" && model["byte_fallback"] != json!(true) && json["normalizer"].is_null();
-        if !is_plain {
-            return Err(fault("only byte-level BPE without a normalizer is written to GGUF files"));
-        }
-        let pre = pre.ok_or_else(|| fault("divides text in a way that llama.cpp has no name for"))?;
-        let mut vocabulary = Vocabulary {
-            tokens: vec![String::new(); self.vocab_size()],
-            token_types: vec![UNUSED; self.vocab_size()],
-            kind: VocabularyKind::Bytes { pre: pre.to_owned(), merges: merges(model) },
-            bos: self.bos(),
-            eos: self.eos(),
-            adds_bos: self.adds_bos(),
-        };
-        let mut set = |token: &str, id: Option<u64>, kind: i32| {
-            let id = id.and_then(|id| usize::try_from(id).ok()).filter(|&id| id < vocabulary.tokens.len());
-            let id = id.ok_or_else(|| fault("has ids that leave gaps"))?;
-            token.clone_into(&mut vocabulary.tokens[id]);
-            vocabulary.token_types[id] = kind;
-            Ok::<_, TokenError>(())
-        };
-        for (token, id) in model["vocab"].as_object().into_iter().flatten() {
-            set(token, id.as_u64(), ORDINARY)?;
-        }
-        for added in json["added_tokens"].as_array().into_iter().flatten() {
-            let kind = if added["special"] == json!(true) { CONTROL } else { BY_USERS };
-            set(added["content"].as_str().unwrap_or_default(), added["id"].as_u64(), kind)?;
-        }
-        Ok(vocabulary)
+/// How text becomes entries, of a `tokenizer.json` without a normalizer.
+pub(super) fn kind(json: &Value) -> Result<VocabularyKind, TokenError> {
+    let fault = |fault: &str| Err(TokenError::Format(fault.to_owned()));
+    if !json["normalizer"].is_null() {
+        return fault("byte-level BPE with a normalizer is not written to GGUF files");
+    }
+    match pre::name_of(&json["pre_tokenizer"]) {
+        Some(pre) => Ok(VocabularyKind::Bytes { pre: pre.to_owned(), merges: merges(&json["model"]) }),
+        None => fault("divides text in a way that llama.cpp has no name for"),
     }
 }
 
-fn merges(model: &Value) -> Vec<String> {
+/// Merges of a BPE, best first: two parts, divided by a space.
+pub(super) fn merges(model: &Value) -> Vec<String> {
     let merge = |merge: &Value| match merge {
         Value::Array(pair) => pair.iter().map(|part| part.as_str().unwrap_or_default()).collect::<Vec<_>>().join(" "),
         merge => merge.as_str().unwrap_or_default().to_owned(),

@@ -111,6 +111,52 @@ impl Tokenizer {
         });
         Self::from_files(tokenizer.to_string().as_bytes(), Some(&config))
     }
+
+    /// The vocabulary of a byte-level BPE, or of SentencePiece's BPE, as GGUF's metadata has it.
+    ///
+    /// # Errors
+    /// When it is another kind of tokenizer, or divides or changes text in a way that llama.cpp has no name for.
+    pub fn to_vocabulary(&self) -> Result<Vocabulary, TokenError> {
+        let fault = |fault: &str| TokenError::Format(fault.to_owned());
+        let json: Value = serde_json::from_str(&self.to_json()?).map_err(|e| TokenError::Format(e.to_string()))?;
+        let model = &json["model"];
+        if model["type"] != "BPE" {
+            return Err(fault("only BPE, byte-level or SentencePiece's, is written to GGUF files"));
+        }
+        let falls_back = model["byte_fallback"] == json!(true);
+        let (n, unknown) = (self.vocab_size(), &model["unk_token"]);
+        let mut vocabulary = Vocabulary {
+            tokens: vec![String::new(); n],
+            token_types: vec![UNUSED; n],
+            kind: if falls_back { pieces::kind(&json, n)? } else { bytes::kind(&json)? },
+            bos: self.bos(),
+            eos: self.eos(),
+            adds_bos: self.adds_bos(),
+        };
+        let mut set = |token: &str, id: Option<u64>, kind: i32| {
+            let id = id.and_then(|id| usize::try_from(id).ok()).filter(|&id| id < vocabulary.tokens.len());
+            let id = id.ok_or_else(|| fault("has ids that leave gaps"))?;
+            token.clone_into(&mut vocabulary.tokens[id]);
+            vocabulary.token_types[id] = kind;
+            Ok::<_, TokenError>(())
+        };
+        let is_byte = |token: &str| {
+            let digits = token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
+            falls_back && digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
+        };
+        for (token, id) in model["vocab"].as_object().into_iter().flatten() {
+            set(token, id.as_u64(), if is_byte(token) { BYTE } else { ORDINARY })?;
+        }
+        for added in json["added_tokens"].as_array().into_iter().flatten() {
+            let kind = match (added["content"] == *unknown, added["special"] == json!(true)) {
+                (true, _) => UNKNOWN,
+                (false, true) => CONTROL,
+                (false, false) => BY_USERS,
+            };
+            set(added["content"].as_str().unwrap_or_default(), added["id"].as_u64(), kind)?;
+        }
+        Ok(vocabulary)
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::{BYTE, CONTROL, UNKNOWN, added_tokens};
+use super::bytes::merges;
+use super::{BYTE, CONTROL, UNKNOWN, VocabularyKind, added_tokens};
 use crate::TokenError;
 
 /// Stands for a space.
@@ -150,4 +151,47 @@ impl Pieces<'_> {
         merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
         merges.into_iter().map(|(.., pair)| pair).collect()
     }
+}
+
+/// How text becomes entries, of a `tokenizer.json` that has SentencePiece's BPE as merges: what is merged earlier has the
+/// larger score.
+pub(super) fn kind(json: &Value, n_tokens: usize) -> Result<VocabularyKind, TokenError> {
+    let fault = |what: &str, found: &Value| {
+        let text = format!("SentencePiece's BPE with the {what} {found} is not written to GGUF files");
+        Err(TokenError::Format(text))
+    };
+    let normalizer = &json["normalizer"];
+    let steps = match &normalizer["normalizers"] {
+        Value::Array(steps) => steps.clone(),
+        _ if normalizer.is_null() => Vec::new(),
+        _ => vec![normalizer.clone()],
+    };
+    let mut adds_prefix = false;
+    for step in &steps {
+        match step["type"].as_str() {
+            Some("Prepend") if step["prepend"] == SPACE => adds_prefix = true,
+            Some("Replace") if step["pattern"]["String"] == " " && step["content"] == SPACE => {}
+            _ => return fault("normalizer", step),
+        }
+    }
+    match &json["pre_tokenizer"] {
+        Value::Null => {}
+        // What newer folders have in place of those two steps.
+        metaspace if metaspace["type"] == "Metaspace" && metaspace["split"] == false => {
+            adds_prefix = metaspace["prepend_scheme"] != "never";
+        }
+        other => return fault("pre_tokenizer", other),
+    }
+    let mut scores = vec![f32::NEG_INFINITY; n_tokens];
+    let mut rank = 0u32;
+    for merge in merges(&json["model"]) {
+        let id = json["model"]["vocab"][merge.replace(' ', "")].as_u64().and_then(|id| usize::try_from(id).ok());
+        if let Some(score) = id.and_then(|id| scores.get_mut(id)).filter(|score| score.is_infinite()) {
+            *score = -(rank as f32);
+            rank += 1;
+        }
+    }
+    // What nothing is merged into is found as it stands, whatever its score.
+    scores.iter_mut().filter(|score| score.is_infinite()).for_each(|score| *score = -(rank as f32));
+    Ok(VocabularyKind::Pieces { scores, adds_prefix })
 }

@@ -69,6 +69,22 @@ fn text_is_no_control_token() {
     }
 }
 
+#[test]
+fn internlm2_goes_through_the_metadata_of_gguf_files() {
+    let tokenizer = sentencepiece("internlm2");
+    let vocabulary = tokenizer.to_vocabulary().unwrap();
+    assert_eq!((vocabulary.tokens.len(), vocabulary.adds_bos), (92_544, true));
+    assert_eq!(vocabulary.token_types[..6], [2, 3, 3, 6, 6, 6], "unknown, control, bytes");
+    let again = Tokenizer::from_vocabulary(&vocabulary).unwrap();
+    for case in hard() {
+        let text = case["text"].as_str().unwrap();
+        assert_eq!(again.encode(text).unwrap(), tokenizer.encode(text).unwrap(), "{text:?}");
+    }
+    assert_eq!(again.to_vocabulary().unwrap(), vocabulary);
+    let refused = sentencepiece("unigram").to_vocabulary().unwrap_err().to_string();
+    assert!(refused.contains("only BPE"), "{refused}");
+}
+
 /// cl100k out of the crate that ships it, written as a `.tiktoken` file, read back.
 #[test]
 fn ids_are_those_of_tiktoken() {

@@ -10,7 +10,8 @@ use tutelage_tensor::{Device, Isa, Params, Precision};
 use tutelage_testkit::{Fixture, assert_close};
 use tutelage_train::{Learner, TrainConfig};
 
-const KINDS: [&str; 8] = ["mistral", "mixtral", "qwen2", "qwen3", "qwen3-window", "glm", "glm4", "dynamic"];
+const KINDS: [&str; 9] =
+    ["mistral", "mixtral", "qwen2", "qwen2-mixed", "qwen3", "qwen3-window", "glm", "glm4", "dynamic"];
 
 #[test]
 fn ten_steps_agree_with_pytorch() {

@@ -38,6 +38,7 @@ mod tests {
             with(Family::Mixtral, Options { window, experts: Some(experts), ..Options::default() }),
             with(Family::Qwen2, Options { qkv_bias: true, ..Options::default() }),
             with(Family::Qwen3, Options { head_norms: true, window, ..Options::default() }),
+            with(Family::Qwen3, Options { head_norms: true, window, full_layers: vec![1], ..Options::default() }),
             with(Family::Glm, Options { d_rotary: Some(2), ..Options::default() }),
             with(Family::Glm4, Options { d_rotary: Some(4), qkv_bias: true, post_norms: true, ..Options::default() }),
         ] {

@@ -74,19 +74,21 @@ fn options(fields: &Fields<'_>, family: Family, d_head: usize) -> Result<Options
         _ => None,
     };
     let reward = fields.get("architectures").and_then(|names| names.get(0)) == Some(&json!(family.architecture(true)));
+    let (window, full_layers) = window(fields, family)?;
     Ok(Options {
         qkv_bias: family == Family::Qwen2 || is_glm && fields.flag_or("attention_bias", true)?,
         head_norms: family == Family::Qwen3,
         post_norms: family == Family::Glm4,
         d_rotary: fields.d_rotary(family, d_head)?,
-        window: window(fields, family)?,
+        window,
+        full_layers,
         experts,
         reward: reward && family == Family::InternLm2,
     })
 }
 
-/// Keys that a query sees. Where some layers have a window and others none, the fields are refused.
-fn window(fields: &Fields<'_>, family: Family) -> Result<Option<usize>, ModelError> {
+/// Keys that a query sees, and the layers in which it sees all.
+fn window(fields: &Fields<'_>, family: Family) -> Result<(Option<usize>, Vec<usize>), ModelError> {
     let size = |default| {
         let is_null = fields.0.get("sliding_window").is_some_and(Value::is_null);
         match (is_null, fields.get("sliding_window"), default) {
@@ -97,27 +99,36 @@ fn window(fields: &Fields<'_>, family: Family) -> Result<Option<usize>, ModelErr
     };
     match family {
         // Where the field is missing, transformers has these.
-        Family::Mistral => size(Some(4096)),
-        Family::Mixtral => size(None),
+        Family::Mistral => Ok((size(Some(4096))?, Vec::new())),
+        Family::Mixtral => Ok((size(None)?, Vec::new())),
         Family::Qwen2 | Family::Qwen3 if fields.flag_or("use_sliding_window", false)? => {
-            let window = size(Some(4096))?;
-            let n_layers = fields.size("num_hidden_layers")?;
-            let first = fields.size_or("max_window_layers", 28)?;
-            let slides = |layer: usize| match fields.get("layer_types").and_then(|types| types.get(layer)) {
-                Some(kind) => kind == "sliding_attention",
-                None => layer >= first,
-            };
-            let n_sliding = (0..n_layers.min(1 << 16)).filter(|&layer| slides(layer)).count();
-            match n_sliding {
-                0 => Ok(None),
-                n if n == n_layers => Ok(window),
-                _ => {
-                    let value = fields.get("max_window_layers");
-                    let rule = "a window in some layers and none in others is not supported";
-                    Err(fault("max_window_layers", value, rule))
-                }
-            }
+            let full = full_layers(fields)?;
+            let none_slides = full.len() == fields.size("num_hidden_layers")?;
+            Ok(match size(Some(4096))? {
+                Some(window) if !none_slides => (Some(window), full),
+                _ => (None, Vec::new()),
+            })
         }
-        _ => Ok(None),
+        _ => Ok((None, Vec::new())),
     }
+}
+
+/// Layers without a window, by `layer_types`, or those before `max_window_layers`.
+fn full_layers(fields: &Fields<'_>) -> Result<Vec<usize>, ModelError> {
+    let n_layers = fields.size("num_hidden_layers")?;
+    let Some(types) = fields.get("layer_types") else {
+        return Ok((0..fields.size_or("max_window_layers", 28)?.min(n_layers)).collect());
+    };
+    let wrong =
+        || fault("layer_types", Some(types), "expected \"full_attention\" or \"sliding_attention\" of each layer");
+    let types = types.as_array().filter(|types| types.len() == n_layers).ok_or_else(wrong)?;
+    let mut full = Vec::new();
+    for (layer, kind) in types.iter().enumerate() {
+        match kind.as_str() {
+            Some("full_attention") => full.push(layer),
+            Some("sliding_attention") => {}
+            _ => return Err(wrong()),
+        }
+    }
+    Ok(full)
 }

@@ -52,8 +52,11 @@ impl DecoderConfig {
             Family::Qwen2 | Family::Qwen3 => {
                 set("use_sliding_window", json!(options.window.is_some()));
                 set("sliding_window", json!(options.window));
-                // The first layer with a window.
-                set("max_window_layers", json!(if options.window.is_some() { 0 } else { self.n_layers }));
+                // The first layer with a window, and which layers have one.
+                let slides = |layer: &usize| options.window_of(*layer).is_some();
+                set("max_window_layers", json!((0..self.n_layers).find(slides).unwrap_or(self.n_layers)));
+                let name = |layer| if slides(&layer) { "sliding_attention" } else { "full_attention" };
+                set("layer_types", (0..self.n_layers).map(name).collect());
             }
             Family::Glm | Family::Glm4 => {
                 let d_rotary = options.d_rotary.unwrap_or(self.d_head);

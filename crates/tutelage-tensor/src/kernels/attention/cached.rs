@@ -8,7 +8,6 @@ use crate::{Device, Element, Tensor};
 /// Rotated keys, and values, of one sequence in every layer: `[layer][kv head][capacity][d_head]`, f32.
 #[derive(Debug)]
 pub struct KvCache {
-    shape: AttentionShape,
     capacity: usize,
     len: usize,
     layers: Vec<Layer>,
@@ -16,16 +15,19 @@ pub struct KvCache {
 
 #[derive(Debug)]
 struct Layer {
+    shape: AttentionShape,
     keys: Vec<f32>,
     values: Vec<f32>,
 }
 
 impl KvCache {
-    /// An empty cache for `capacity` tokens.
-    pub fn new(shape: AttentionShape, n_layers: usize, capacity: usize) -> Self {
-        let size = shape.n_kv_heads * capacity * shape.d_head;
-        let layers = (0..n_layers).map(|_| Layer { keys: vec![0.0; size], values: vec![0.0; size] }).collect();
-        Self { shape, capacity, len: 0, layers }
+    /// An empty cache for `capacity` tokens in layers of these shapes.
+    pub fn new(layers: Vec<AttentionShape>, capacity: usize) -> Self {
+        let layer = |shape: AttentionShape| {
+            let size = shape.n_kv_heads * capacity * shape.d_head;
+            Layer { shape, keys: vec![0.0; size], values: vec![0.0; size] }
+        };
+        Self { capacity, len: 0, layers: layers.into_iter().map(layer).collect() }
     }
 
     /// Tokens held.
@@ -65,15 +67,16 @@ impl KvCache {
         assert!(self.len + n <= self.capacity, "{} + {n} tokens in a cache of {}", self.len, self.capacity);
         by_dtype!(qkv.dtype(), T => {
             self.store::<T>(layer, qkv.slice(), (rope, positions));
-            let mut out = device.buffer::<T>(n * self.shape.out_width());
+            let width = self.layers[layer].shape.out_width();
+            let mut out = device.buffer::<T>(n * width);
             self.read(device, layer, qkv.slice(), (rope, positions), &mut out);
-            Tensor::new([n, self.shape.out_width()], out)
+            Tensor::new([n, width], out)
         })
     }
 
     fn store<T: Element>(&mut self, layer: usize, qkv: &[T], (rope, positions): (&RopeTable, &[i32])) {
-        let (s, d) = (self.shape, self.shape.d_head);
-        let Layer { keys, values } = &mut self.layers[layer];
+        let Layer { shape: s, keys, values } = &mut self.layers[layer];
+        let (s, d) = (*s, s.d_head);
         for (t, row) in qkv.chunks_exact(s.qkv_width()).enumerate() {
             for kv in 0..s.n_kv_heads {
                 let at = (kv * self.capacity + self.len + t) * d;
@@ -94,9 +97,9 @@ impl KvCache {
         (rope, positions): (&RopeTable, &[i32]),
         out: &mut [T],
     ) {
-        let (s, d) = (self.shape, self.shape.d_head);
         let math = RowMath::new(device.isa());
-        let Layer { keys, values } = &self.layers[layer];
+        let Layer { shape: s, keys, values } = &self.layers[layer];
+        let (s, d) = (*s, s.d_head);
         device.for_each_block(out, s.out_width(), |t, out| {
             let row = &qkv[t * s.qkv_width()..][..s.qkv_width()];
             let query_row = self.len + t;
