@@ -1,7 +1,7 @@
 //! Sizes of a step, by name.
 
 use serde::Serialize;
-use tutelage_model::{DecoderConfig, Family, Options, RopeScaling};
+use tutelage_model::{DecoderConfig, ExpertOptions, Family, Options, RopeScaling};
 
 use crate::BenchError;
 
@@ -26,6 +26,8 @@ pub struct Shape {
     pub batch_size: usize,
     /// Tokens of a sequence.
     pub seq_len: usize,
+    /// Experts in place of each feed-forward, and how many of them a token goes to.
+    pub experts: Option<(usize, usize)>,
 }
 
 /// `(name, [d_model, n_layers, n_heads, n_kv_heads, d_ff, vocab_size, batch_size, seq_len])`.
@@ -66,13 +68,30 @@ impl Shape {
 
     fn of(name: &str, sizes: &[usize; 8]) -> Self {
         let &[d_model, n_layers, n_heads, n_kv_heads, d_ff, vocab_size, batch_size, seq_len] = sizes;
-        Self { name: name.to_owned(), d_model, n_layers, n_heads, n_kv_heads, d_ff, vocab_size, batch_size, seq_len }
+        Self {
+            name: name.to_owned(),
+            d_model,
+            n_layers,
+            n_heads,
+            n_kv_heads,
+            d_ff,
+            vocab_size,
+            batch_size,
+            seq_len,
+            experts: None,
+        }
+    }
+
+    /// The same with experts.
+    #[must_use]
+    pub fn with_experts(self, experts: Option<(usize, usize)>) -> Self {
+        Self { experts, ..self }
     }
 
     /// The model of this shape.
     pub fn config(&self) -> DecoderConfig {
         DecoderConfig {
-            family: Family::InternLm2,
+            family: if self.experts.is_some() { Family::Mixtral } else { Family::InternLm2 },
             vocab_size: self.vocab_size,
             d_model: self.d_model,
             n_layers: self.n_layers,
@@ -81,7 +100,10 @@ impl Shape {
             d_head: self.d_model / self.n_heads,
             d_ff: self.d_ff,
             tied_embeddings: false,
-            options: Options::default(),
+            options: Options {
+                experts: self.experts.map(|(n_experts, n_active)| ExpertOptions { n_experts, n_active, balance: 0.01 }),
+                ..Options::default()
+            },
             max_positions: self.seq_len,
             rope_theta: 10_000.0,
             rope_scaling: RopeScaling::None,

@@ -147,7 +147,7 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
     let loss_memory = config.loss_memory(device.isa(), Precision::Bf16.activation(), shape.tokens());
     let teacher_flops =
         if request.teacher == TeacherKind::Live { shape.teacher_config().forward_flops(shape.seq_len) } else { 0 };
-    let flops = (config.training_flops(shape.seq_len) + teacher_flops) as f64 * shape.tokens() as f64;
+    let flops = (config.training_flops(shape.seq_len, false) + teacher_flops) as f64 * shape.tokens() as f64;
     Ok(StepTimes {
         shape: shape.clone(),
         teacher: request.teacher,

@@ -46,6 +46,14 @@ impl StoredModel {
         Ok(Self { config, layout, files: Files::Folder(files), merged: None })
     }
 
+    /// The configuration of a Hugging Face folder; weights are not looked at.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or what it asks for is not supported.
+    pub fn read_config(folder: &Path) -> Result<DecoderConfig, ModelError> {
+        read_config(folder)
+    }
+
     /// A GGUF file.
     ///
     /// # Errors

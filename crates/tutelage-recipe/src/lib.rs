@@ -18,6 +18,7 @@ mod load;
 pub mod plan;
 pub mod run;
 pub mod spec;
+mod stored;
 mod tokenizer;
 
 pub use convert::{ConvertRequest, Converted, convert};

@@ -6,14 +6,14 @@ use toml::{Table, Value};
 use tutelage_run::{FileError, read_text};
 
 use crate::RecipeError;
-use crate::spec::RecipeSpec;
+use crate::spec::{ModelSpec, RecipeSpec};
 
 /// A recipe as read, with overrides applied.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     /// Its file.
     pub path: PathBuf,
-    /// What it says; document paths are absolute.
+    /// What it says; paths are absolute.
     pub spec: RecipeSpec,
 }
 
@@ -45,10 +45,14 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
             .map_err(|e| RecipeError::request(format!("--set {}: {e}", overrides.join(" --set "))))?;
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    for document in &mut spec.data.documents {
-        let joined = folder.join(&*document);
+    let stored = spec.models.values_mut().filter_map(|model| match model {
+        ModelSpec::Stored(stored) => Some(&mut stored.from),
+        ModelSpec::New(_) => None,
+    });
+    for path in spec.data.documents.iter_mut().chain(&mut spec.tokenizer.from).chain(stored) {
+        let joined = folder.join(&*path);
         // A missing file is named later, with the path the recipe gives.
-        *document = joined.canonicalize().unwrap_or(joined);
+        *path = joined.canonicalize().unwrap_or(joined);
     }
     Ok(Recipe { path: path.to_path_buf(), spec })
 }

@@ -73,7 +73,17 @@ fn course(run: &RunData) -> String {
         if told.contains(&group) {
             continue;
         }
-        let alike = |m: &ModelSummary| (m.parameters, m.tokens) == (first.parameters, first.tokens);
+        if first.tokens == 0 {
+            let (weights, from) = (thousands(first.parameters), first.begins_from.as_deref().unwrap_or_default());
+            let _ = write!(
+                out,
+                "<li>A model of {weights} weights came stored: <b>{}</b>, {}.",
+                escape(group),
+                escape(from)
+            );
+            continue;
+        }
+        let alike = |m: &ModelSummary| m.is_comparable(first);
         let members: Vec<&ModelSummary> =
             run.groups().iter().filter_map(|g| run.first_of(g)).map(|m| &m.summary).filter(|m| alike(m)).collect();
         let (weights, tokens) = (thousands(first.parameters), thousands(first.tokens));
@@ -90,9 +100,16 @@ fn course(run: &RunData) -> String {
         };
         told.extend(members.iter().map(|m| m.group.as_str()));
     }
+    let stored = run.models.iter().any(|m| m.summary.begins_from.is_some());
+    out.push_str(match stored {
+        false => "<li>All were evaluated on the held-out documents, which no model and no tokenizer has seen.</ol>",
+        true => {
+            "<li>All were evaluated on the held-out documents, which nothing here was trained on; what stored models saw \
+             before is not known.</ol>"
+        }
+    });
     out.push_str(
-        "<li>All were evaluated on the held-out documents, which no model and no tokenizer has seen.</ol>\
-         <p class=\"note\">A taught model's loss is (1 - alpha) times the cross-entropy with the text plus alpha times \
+        "<p class=\"note\">A taught model's loss is (1 - alpha) times the cross-entropy with the text plus alpha times \
          the distance to the teacher's distribution at temperature tau. A live teacher is computed beside the student; \
          a cached one was written down once, cut to its most likely entries.</p>",
     );

@@ -64,10 +64,11 @@ impl RunData {
         let summary: Summary = read_json(&path)?;
         let models = summary.models.iter().map(|model| {
             let stage = folder.join(&model.stage);
+            let is_trained = !model.stage.is_empty();
             Ok(ModelData {
                 summary: model.clone(),
-                metrics: read_lines(&stage.join("metrics.jsonl"))?,
-                throughput: read_lines(&stage.join("throughput.jsonl"))?,
+                metrics: if is_trained { read_lines(&stage.join("metrics.jsonl"))? } else { Vec::new() },
+                throughput: if is_trained { read_lines(&stage.join("throughput.jsonl"))? } else { Vec::new() },
             })
         });
         let models = models.collect::<Result<_, ReportError>>()?;

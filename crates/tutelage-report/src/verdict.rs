@@ -15,7 +15,7 @@ pub fn verdict(run: &RunData) -> Vec<String> {
         let baseline = run.summary.groups.iter().find(|other| {
             run.first_of(&other.name).is_some_and(|m| {
                 let m = &m.summary;
-                m.teacher.is_none() && (m.parameters, m.tokens) == (model.parameters, model.tokens)
+                m.teacher.is_none() && m.is_comparable(model)
             })
         });
         match baseline {

@@ -69,6 +69,9 @@ pub struct ModelSummary {
     pub objective: String,
     /// Name of its teacher, if any.
     pub teacher: Option<String>,
+    /// The stored model that its training began from, or that it is; none if it began at random.
+    #[serde(default)]
+    pub begins_from: Option<String>,
     /// Weights.
     pub parameters: u64,
     /// Tokens trained on.
@@ -85,13 +88,20 @@ pub struct ModelSummary {
     pub seed: u64,
     /// Name of the group over which seeds are averaged.
     pub group: String,
-    /// Folder of the weights, relative to the run.
+    /// Folder of the weights, relative to the run; of a model that was not trained, where it is stored.
     pub path: String,
-    /// Folder of its metrics, relative to the run.
+    /// Folder of its metrics, relative to the run; empty for a model that was not trained.
     pub stage: String,
     /// Texts it continued.
     #[serde(default)]
     pub samples: Vec<Sample>,
+}
+
+impl ModelSummary {
+    /// Whether two models differ in what they learned from alone: as many weights and tokens, the same beginning.
+    pub fn is_comparable(&self, other: &Self) -> bool {
+        (self.parameters, self.tokens, &self.begins_from) == (other.parameters, other.tokens, &other.begins_from)
+    }
 }
 
 /// A teacher's cache in `summary.json`.

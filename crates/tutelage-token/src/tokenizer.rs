@@ -184,12 +184,12 @@ impl Tokenizer {
         self.inner.encode(text, false).map_err(library)
     }
 
-    /// Ids of a document: `<s> text </s>`.
+    /// Ids of a document: what ends one after it, and what begins one before it where the tokenizer has that.
     ///
     /// # Errors
     /// When the library fails.
     pub fn encode_document(&self, text: &str) -> Result<Vec<u32>, TokenError> {
-        let mut ids = vec![self.bos];
+        let mut ids: Vec<u32> = if self.adds_bos { vec![self.bos] } else { Vec::new() };
         ids.extend(self.encode(text)?);
         ids.push(self.eos);
         Ok(ids)

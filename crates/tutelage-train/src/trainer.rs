@@ -190,7 +190,7 @@ fn report(
         grad_norm,
         heldout_loss: evaluated.then(|| (job.evaluate)(model)),
     };
-    let flops = model.config().training_flops(job.set.seq_len()) + config.teacher_flops;
+    let flops = model.training_flops(job.set.seq_len()) + config.teacher_flops;
     recorder.write(&record, flops)?;
     at.interval = Interval::default();
     Ok(())

@@ -237,6 +237,9 @@ pub(crate) enum Bench {
     Step {
         #[command(flatten)]
         shape: BenchShape,
+        /// Experts in place of each feed-forward, and how many of them a token goes to, such as 8:2
+        #[arg(long, value_name = "N:K", value_parser = experts)]
+        experts: Option<(usize, usize)>,
         /// Who teaches: a model of twice the width, or a cache of its 50 most likely entries
         #[arg(long, value_enum, default_value_t = BenchTeacher::None)]
         teacher: BenchTeacher,
@@ -265,6 +268,12 @@ pub(crate) enum BenchTeacher {
     None,
     Live,
     Cached,
+}
+
+/// Two numbers such as `8:2`.
+fn experts(text: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once(':').and_then(|(n, k)| Some((n.parse().ok()?, k.parse().ok()?)));
+    numbers.ok_or_else(|| "expected two numbers, as in 8:2".to_owned())
 }
 
 /// Bytes of a size such as `500MB` (powers of ten, as in file managers and Hugging Face's libraries).

@@ -21,9 +21,9 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
             let found = kernels(&Shape::parse(&shape.shape)?, usize::from(repeats), &device)?;
             if json { print_json(&json!(found)) } else { print_kernels(&found) }
         }
-        Bench::Step { shape, teacher, repeats, recompute, json } => {
+        Bench::Step { shape, experts, teacher, repeats, recompute, json } => {
             let request = StepRequest {
-                shape: Shape::parse(&shape.shape)?,
+                shape: Shape::parse(&shape.shape)?.with_experts(experts),
                 teacher: match teacher {
                     BenchTeacher::None => TeacherKind::None,
                     BenchTeacher::Live => TeacherKind::Live,

@@ -61,9 +61,10 @@ impl DecoderConfig {
         2 * head + self.n_layers as u64 * 2 * self.block_matrices(self.n_active()) + attention
     }
 
-    /// The same for a training step: the backward pass is two forward passes.
-    pub fn training_flops(&self, seq_len: usize) -> u64 {
-        3 * self.forward_flops(seq_len)
+    /// The same for a training step: the backward pass is two forward passes, or one where the weights are fixed and
+    /// adapters learn.
+    pub fn training_flops(&self, seq_len: usize, fixed: bool) -> u64 {
+        if fixed { 2 * self.forward_flops(seq_len) } else { 3 * self.forward_flops(seq_len) }
     }
 
     /// Bytes that `t` tokens leave on the tape, with activations of `width` bytes an element.
@@ -97,12 +98,22 @@ impl DecoderConfig {
         (4 + 4 + 8 + 2 + 2) * (self.n_weights() - embedding) + (4 + 8) * embedding
     }
 
-    /// Bytes that training takes for steps of `t` tokens at a time: [`Self::training_state_bytes`],
-    /// [`Self::tape_bytes`], and what the loss takes.
-    pub fn training_bytes(&self, loss: LossMemory, recompute: bool) -> u64 {
+    /// Bytes of weights that do not learn, beside adapters: the embeddings in f32, and bf16 copies in both orientations of
+    /// what is multiplied.
+    pub fn fixed_bytes(&self) -> u64 {
+        let embedding = if self.tied_embeddings { 4 } else { 0 };
+        4 * self.n_weights() + embedding * self.table_weights()
+    }
+
+    /// Bytes that steps of `t` tokens at a time take beside weights: [`Self::tape_bytes`], and what the loss takes.
+    pub fn step_bytes(&self, loss: LossMemory, recompute: bool) -> u64 {
         let width = loss.activation.size();
-        (self.training_state_bytes() + loss.bytes(true) as u64)
-            .saturating_add(self.tape_bytes(loss.t, width, recompute))
+        (loss.bytes(true) as u64).saturating_add(self.tape_bytes(loss.t, width, recompute))
+    }
+
+    /// Bytes that training takes: [`Self::training_state_bytes`] and [`Self::step_bytes`].
+    pub fn training_bytes(&self, loss: LossMemory, recompute: bool) -> u64 {
+        self.training_state_bytes().saturating_add(self.step_bytes(loss, recompute))
     }
 
     /// What decides the memory of the loss over `t` tokens, of the text or of another objective in softmax form.

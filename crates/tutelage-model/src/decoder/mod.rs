@@ -70,6 +70,11 @@ impl Decoder {
         self.weights.head
     }
 
+    /// Floating-point operations of a training step per token, see [`DecoderConfig::training_flops`].
+    pub fn training_flops(&self, seq_len: usize) -> u64 {
+        self.config.training_flops(seq_len, self.adapters.is_some())
+    }
+
     /// What learns beside the weights.
     pub(crate) fn adapters(&self) -> Option<&Adapters> {
         self.adapters.as_ref()

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::ModelError;
+use super::attach::sites;
+use crate::{DecoderConfig, ModelError};
 
 /// What is adapted, and how.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,27 +82,56 @@ impl LoraConfig {
         {
             return Err(ModelError::UnknownConfig { field: field.clone(), value: value.to_string() });
         }
-        let rank = config["r"].as_u64().and_then(|rank| usize::try_from(rank).ok());
-        let Some(rank) = rank.filter(|rank| (1..=1 << 16).contains(rank)) else {
-            return fault("r", "expected a rank of at least 1");
+        let Some(rank) = config["r"].as_u64().and_then(|rank| usize::try_from(rank).ok()) else {
+            return fault("r", "expected a whole number");
         };
-        let Some(alpha) = config["lora_alpha"].as_f64().filter(|alpha| alpha.is_finite()) else {
+        let Some(alpha) = config["lora_alpha"].as_f64() else {
             return fault("lora_alpha", "expected a number");
         };
         let targets: Option<Vec<String>> = config["target_modules"]
             .as_array()
             .and_then(|names| names.iter().map(|name| name.as_str().map(str::to_owned)).collect());
-        let Some(mut targets) = targets.filter(|targets| !targets.is_empty()) else {
+        let Some(mut targets) = targets else {
             return fault("target_modules", "expected names of modules, in a list");
         };
         targets.sort();
-        Ok(Self {
+        let out = Self {
             rank,
             alpha,
             rank_stabilised: config["use_rslora"] == true,
             targets,
             base: config["base_model_name_or_path"].as_str().map(str::to_owned),
-        })
+        };
+        out.validate()?;
+        Ok(out)
+    }
+
+    /// Checks ranges.
+    ///
+    /// # Errors
+    /// Names what is outside.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        let fault =
+            |field, value: String, fault: &str| Err(ModelError::Config { field, value, fault: fault.to_owned() });
+        if !(1..=1 << 16).contains(&self.rank) {
+            return fault("r", self.rank.to_string(), "expected a rank of at least 1");
+        }
+        if !self.alpha.is_finite() {
+            return fault("lora_alpha", self.alpha.to_string(), "expected a number");
+        }
+        if self.targets.is_empty() {
+            return fault("target_modules", "[]".to_owned(), "expected names of modules, in a list");
+        }
+        Ok(())
+    }
+
+    /// Weights of the adapters of a model.
+    ///
+    /// # Errors
+    /// When a target is no module of the family, or cannot be adapted.
+    pub fn n_weights(&self, model: &DecoderConfig) -> Result<u64, ModelError> {
+        let sites = sites(model, self)?;
+        Ok(sites.iter().map(|site| (self.rank * site.shape.iter().sum::<usize>()) as u64).sum())
     }
 
     /// `adapter_config.json`.

@@ -24,6 +24,22 @@ pub(super) fn take(arrays: &mut Arrays<'_>, name: &str, shape: [usize; 2]) -> Re
     arrays.take(&format!("{PREFIX}{name}"), &shape)
 }
 
+impl LoraConfig {
+    /// Reads a folder, every weight once; with the number of weights.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or not supported.
+    pub fn inspect(folder: &Path) -> Result<(Self, u64), ModelError> {
+        let (config, files) = open(folder)?;
+        let mut arrays = files.arrays()?;
+        let mut n_weights = 0;
+        for (name, shape) in arrays.shapes() {
+            n_weights += arrays.take(&name, &shape)?.len() as u64;
+        }
+        Ok((config, n_weights))
+    }
+}
+
 impl StoredModel {
     /// The model with its weights fixed and new adapters that learn: matrices take memory for their packed copies alone,
     /// and have neither gradients nor moments.

@@ -170,6 +170,11 @@ impl Arrays<'_> {
         Ok(values)
     }
 
+    /// Names and shapes.
+    pub(crate) fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        self.arrays.iter().map(|(name, (view, _))| (name.clone(), view.shape().to_vec())).collect()
+    }
+
     /// Types of all of them.
     pub(crate) fn dtypes(&self) -> impl Iterator<Item = Dtype> {
         self.arrays.values().map(|(view, _)| view.dtype())

@@ -5,6 +5,7 @@ mod model;
 use std::path::{Path, PathBuf};
 
 use tutelage_data::Shard;
+use tutelage_model::LoraConfig;
 use tutelage_run::records::{Manifest, MetricsRecord, StageRecord, Summary, ThroughputRecord};
 use tutelage_run::{FileError, read_json, read_lines};
 use tutelage_teacher::cache::CacheReader;
@@ -56,16 +57,25 @@ fn finding(path: &Path, kind: &'static str, details: Result<String, RecipeError>
     Finding { path: path.to_path_buf(), kind, details: details.map_err(|error| error.to_string()), facts: None }
 }
 
-fn folder(path: &Path, workload: Workload) -> Result<Vec<Finding>, RecipeError> {
+/// What a folder is as a whole, if it is one thing.
+fn whole(path: &Path, workload: Workload) -> Option<Finding> {
     let has = |name: &str| path.join(name).exists();
     if has("state.json") {
-        return Ok(vec![finding(path, "checkpoint", checkpoint_facts(path))]);
+        Some(finding(path, "checkpoint", checkpoint_facts(path)))
+    } else if has("config.json") {
+        Some(model::finding(path, workload))
+    } else if has("adapter_config.json") {
+        Some(finding(path, "adapters", adapter_facts(path)))
+    } else if has("cache.json") {
+        Some(finding(path, "teacher cache", cache_facts(path)))
+    } else {
+        None
     }
-    if has("config.json") {
-        return Ok(vec![model::finding(path, workload)]);
-    }
-    if has("cache.json") {
-        return Ok(vec![finding(path, "teacher cache", cache_facts(path))]);
+}
+
+fn folder(path: &Path, workload: Workload) -> Result<Vec<Finding>, RecipeError> {
+    if let Some(found) = whole(path, workload) {
+        return Ok(vec![found]);
     }
     let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
         .map_err(FileError::io("read", path))?
@@ -110,8 +120,9 @@ fn file(path: &Path, workload: Workload) -> Option<Finding> {
         (_, "bin" | "idx") => ("token shard", shard_facts(&path.with_extension(""))),
         (_, "json") if path.with_extension("idx").exists() => ("token shard", shard_facts(&path.with_extension(""))),
         (_, "safetensors" | "ttc") => {
-            let whole = path.parent().and_then(|parent| folder(parent, workload).ok()?.into_iter().next());
-            return whole.map(|found| Finding { path: path.to_path_buf(), ..found });
+            // What it belongs to; arrays by themselves are nothing of ours.
+            let found = path.parent().and_then(|parent| whole(parent, workload));
+            return found.map(|found| Finding { path: path.to_path_buf(), ..found });
         }
         _ => return None,
     };
@@ -136,6 +147,16 @@ fn tokenizer_facts(path: &Path) -> Result<String, RecipeError> {
 fn checkpoint_facts(path: &Path) -> Result<String, RecipeError> {
     let state = checkpoint::verify(path)?;
     Ok(format!("step {}, {} tokens; hashes agree", state.step, state.tokens))
+}
+
+fn adapter_facts(path: &Path) -> Result<String, RecipeError> {
+    let (config, n_weights) = LoraConfig::inspect(path)?;
+    let (rank, targets) = (config.rank, config.targets.join(", "));
+    let base = config.base.as_ref().map_or(String::new(), |base| format!(" of {base}"));
+    Ok(format!(
+        "LoRA of rank {rank}, scale {}, {n_weights} weights: {targets}{base}; every weight read",
+        config.scale()
+    ))
 }
 
 fn cache_facts(path: &Path) -> Result<String, RecipeError> {

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use serde_json::json;
-use tutelage_model::{DecoderConfig, GgufFile, StoredModel};
+use tutelage_model::DecoderConfig;
 use tutelage_tensor::{DType, Isa};
 
 use super::{Finding, Workload};
+use crate::RecipeError;
 use crate::gguf::is_gguf;
-use crate::{RecipeError, open_tokenizer};
+use crate::stored::{self, Beside};
 
 /// Looks at a model; every weight is read once.
 pub(super) fn finding(path: &Path, workload: Workload) -> Finding {
@@ -35,17 +36,11 @@ fn megabytes(bytes: u64) -> String {
 }
 
 fn facts(path: &Path, workload: Workload) -> Result<(String, serde_json::Value), RecipeError> {
-    let model = match is_gguf(path) {
-        true => StoredModel::from_gguf(GgufFile::open(path)?)?,
-        false => StoredModel::open(path)?,
-    };
+    let model = stored::open(path)?;
     model.check()?;
     let has_hash = path.join("tutelage.json").exists();
     let checked = if has_hash { "hash agrees" } else { "every weight read, no hash beside it" };
-    let has_tokenizer =
-        is_gguf(path) || ["tokenizer.json", "tokenizer.model"].iter().any(|name| path.join(name).exists());
-    let tokenizer = if has_tokenizer { Some(open_tokenizer(path)?) } else { None };
-    let entries = tokenizer.as_ref().map(|tokenizer| tokenizer.vocab_size());
+    let entries = Beside::read(path)?.map(|beside| beside.tokenizer.vocab_size());
     let c = model.config();
     if let Some(entries) = entries.filter(|&entries| entries > c.vocab_size) {
         let found = format!("its tokenizer has {entries} entries, the model {} rows", c.vocab_size);

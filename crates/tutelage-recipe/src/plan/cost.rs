@@ -5,7 +5,7 @@ use tutelage_model::DecoderConfig;
 use tutelage_tensor::Isa;
 use tutelage_tensor::kernels::linear_loss::LossMemory;
 
-use super::{CachePlan, Plan, Stage, TeacherSource, TrainPlan};
+use super::{CachePlan, FirstWeights, Plan, Stage, TeacherSource, TokenizerPlan, TrainPlan};
 
 /// One stage of the plan. Numbers that do not apply are zero.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,12 +35,14 @@ impl Plan {
     /// Every stage with its cost on a machine with these instructions.
     pub fn rows(&self, isa: Isa) -> Vec<PlanRow> {
         let mut rows = vec![self.tokenizer_row(), self.shards_row()];
-        rows.extend(self.stages.iter().map(|stage| match stage {
-            Stage::Cache(cache) => self.cache_row(cache),
-            Stage::Train(train) => self.train_row(train, isa),
+        rows.extend(self.stages.iter().filter_map(|stage| match stage {
+            Stage::Cache(cache) => Some(self.cache_row(cache)),
+            Stage::Train(train) => Some(self.train_row(train, isa)),
+            Stage::Stored(_) => None,
         }));
         rows.extend(self.stages.iter().filter_map(|stage| match stage {
-            Stage::Train(train) => Some(self.evaluate_row(train, isa)),
+            Stage::Train(train) => Some(self.evaluate_row(&train.name, &train.model, isa)),
+            Stage::Stored(stored) => Some(self.evaluate_row(&stored.name, &stored.config, isa)),
             Stage::Cache(_) => None,
         }));
         rows
@@ -49,14 +51,20 @@ impl Plan {
     /// Tokens of so many bytes of text: byte-level BPE of English makes about a third of a byte per bit of the
     /// vocabulary.
     fn tokens_of(&self, bytes: u64) -> u64 {
-        (bytes as f64 / (0.3 * (self.recipe.spec.tokenizer.vocab_size as f64).log2())) as u64
+        (bytes as f64 / (0.3 * (self.tokenizer.vocab_size() as f64).log2())) as u64
     }
 
     fn tokenizer_row(&self) -> PlanRow {
-        let (vocab_size, bytes) = (self.recipe.spec.tokenizer.vocab_size, self.corpus.text_bytes);
+        let vocab_size = self.tokenizer.vocab_size();
+        let (what, bytes) = match &self.tokenizer {
+            TokenizerPlan::Learned { .. } => {
+                (format!("byte-level BPE of {vocab_size} entries"), self.corpus.text_bytes)
+            }
+            TokenizerPlan::Given { path, .. } => (format!("{vocab_size} entries, of {}", path.display()), 0),
+        };
         PlanRow {
             stage: "tokenizer".to_owned(),
-            what: format!("byte-level BPE of {vocab_size} entries"),
+            what,
             memory_bytes: PROGRAM_BYTES + 6 * bytes,
             disk_bytes: 60 * vocab_size as u64,
             ..PlanRow::empty()
@@ -83,14 +91,14 @@ impl Plan {
         let seeds: std::collections::BTreeSet<u64> = cache.readers.iter().map(|r| r.0).collect();
         let drawn: u64 = seeds.into_iter().map(longest).sum();
         let tokens = drawn.min(all) * seq_len;
-        let id_bits = f64::from(self.recipe.spec.tokenizer.vocab_size as u32).log2().ceil() as u64;
+        let id_bits = f64::from(self.tokenizer.vocab_size() as u32).log2().ceil() as u64;
         PlanRow {
             stage: format!("cache/{}", cache.name),
-            what: format!("{} of {}", cache.kept, cache.teacher),
+            what: format!("{} of {}", cache.kept, cache.teacher.name),
             tokens,
-            parameters: cache.teacher_config.n_weights(),
-            flops: tokens as f64 * cache.teacher_config.forward_flops(seq_len as usize) as f64,
-            memory_bytes: self.forward(&cache.teacher_config, 4096, None),
+            parameters: cache.teacher.config.n_weights(),
+            flops: tokens as f64 * cache.teacher.config.forward_flops(seq_len as usize) as f64,
+            memory_bytes: self.forward(&cache.teacher.config, 4096, None),
             disk_bytes: tokens * (cache.kept.max_entries() as u64 * (id_bits + 16)).div_ceil(8),
             ..PlanRow::empty()
         }
@@ -113,31 +121,38 @@ impl Plan {
         let rows = config.micro_batch_size * seq_len;
         let mut loss = train.model.loss_memory(isa, self.precision.activation(), rows);
         let mut live = 0;
-        if let Some(TeacherSource::Live { config, .. }) = &train.teacher {
+        if let Some(TeacherSource::Live { teacher }) = &train.teacher {
+            let config = &teacher.config;
             live = config.inference_bytes().saturating_add(self.tape(config, rows, true));
             loss.taught = true;
         }
         if let Some(distillation) = &train.config.distillation {
             loss.softmax_form = distillation.has_softmax_form();
         }
-        let parameters = train.model.n_weights();
+        let (parameters, adapters) = (train.model.n_weights(), train.adapters());
+        let (learned, state) = match adapters {
+            None => (parameters, train.model.training_state_bytes()),
+            Some(n) => (n, train.model.fixed_bytes() + 20 * n),
+        };
+        let memory = train.model.step_bytes(loss, train.recompute).saturating_add(state);
+        let flops = train.model.training_flops(seq_len, adapters.is_some());
         PlanRow {
             stage: format!("train/{}", train.name),
             what: train.objective.clone(),
             steps: config.steps,
             tokens,
             parameters,
-            flops: tokens as f64 * (train.model.training_flops(seq_len) + config.teacher_flops) as f64,
-            memory_bytes: (PROGRAM_BYTES + live).saturating_add(train.model.training_bytes(loss, train.recompute)),
-            disk_bytes: parameters * (4 + 12 * config.keep_checkpoints as u64),
+            flops: tokens as f64 * (flops + config.teacher_flops) as f64,
+            memory_bytes: (PROGRAM_BYTES + live).saturating_add(memory),
+            disk_bytes: 4 * parameters + learned * 12 * config.keep_checkpoints as u64,
         }
     }
 
-    fn evaluate_row(&self, train: &TrainPlan, isa: Isa) -> PlanRow {
+    fn evaluate_row(&self, name: &str, config: &DecoderConfig, isa: Isa) -> PlanRow {
         let tokens = self.tokens_of(self.corpus.heldout_bytes);
-        let (config, seq_len) = (&train.model, self.recipe.spec.data.seq_len);
+        let seq_len = self.recipe.spec.data.seq_len;
         PlanRow {
-            stage: format!("evaluate/{}", train.name),
+            stage: format!("evaluate/{name}"),
             what: "held-out text, samples".to_owned(),
             tokens,
             parameters: config.n_weights(),
@@ -145,6 +160,17 @@ impl Plan {
             memory_bytes: self.forward(config, 4096, Some(isa)),
             disk_bytes: 4096,
             ..PlanRow::empty()
+        }
+    }
+}
+
+impl TrainPlan {
+    /// Weights of the adapters, where those learn.
+    fn adapters(&self) -> Option<u64> {
+        match &self.first {
+            // That they fit the model was found when they were resolved.
+            FirstWeights::Stored { lora: Some(lora), .. } => lora.n_weights(&self.model).ok(),
+            _ => None,
         }
     }
 }

@@ -2,8 +2,11 @@
 
 mod corpus;
 mod cost;
+mod models;
 mod resolve;
 mod teachers;
+
+use std::path::PathBuf;
 
 use tutelage_model::DecoderConfig;
 use tutelage_teacher::cache::Kept;
@@ -14,6 +17,7 @@ use crate::Recipe;
 
 pub(crate) use corpus::Corpus;
 pub use cost::PlanRow;
+pub(crate) use models::{FirstWeights, TokenizerPlan};
 pub use resolve::plan;
 
 /// A recipe that can be carried out.
@@ -23,6 +27,7 @@ pub struct Plan {
     pub recipe: Recipe,
     /// What products are computed in.
     pub(crate) precision: Precision,
+    pub(crate) tokenizer: TokenizerPlan,
     /// What the documents amount to.
     pub(crate) corpus: Corpus,
     /// What is done, in order, after tokenizer and shards.
@@ -34,15 +39,16 @@ pub struct Plan {
 pub(crate) enum Stage {
     Cache(Box<CachePlan>),
     Train(Box<TrainPlan>),
+    /// Nothing to make: it is evaluated beside those that learn from it.
+    Stored(Box<TeacherModel>),
 }
 
 /// A teacher's cache.
 #[derive(Debug, Clone)]
 pub(crate) struct CachePlan {
     pub(crate) name: String,
-    /// The trained model that is written down.
-    pub(crate) teacher: String,
-    pub(crate) teacher_config: DecoderConfig,
+    /// The model that is written down.
+    pub(crate) teacher: TeacherModel,
     pub(crate) kept: Kept,
     /// `(data seed, sequences drawn)` of each training that reads it.
     pub(crate) readers: Vec<(u64, u64)>,
@@ -57,6 +63,7 @@ pub(crate) struct TrainPlan {
     pub(crate) group: String,
     pub(crate) seed: u64,
     pub(crate) model: DecoderConfig,
+    pub(crate) first: FirstWeights,
     pub(crate) recompute: bool,
     pub(crate) eval_sequences: usize,
     pub(crate) config: TrainConfig,
@@ -65,19 +72,29 @@ pub(crate) struct TrainPlan {
     pub(crate) objective: String,
 }
 
+/// A model that teaches.
+#[derive(Debug, Clone)]
+pub(crate) struct TeacherModel {
+    /// Of the run that trains it, or in the recipe's models.
+    pub(crate) name: String,
+    /// Where it lies, if no run trains it.
+    pub(crate) stored: Option<PathBuf>,
+    pub(crate) config: DecoderConfig,
+}
+
 /// Where targets come from.
 #[derive(Debug, Clone)]
 pub(crate) enum TeacherSource {
-    /// A trained model, running beside.
-    Live { run: String, config: Box<DecoderConfig> },
-    /// A cache of a trained model.
-    Cache { cache: String, run: String },
+    /// A model running beside.
+    Live { teacher: Box<TeacherModel> },
+    /// A cache of a model.
+    Cache { cache: String, teacher: Box<TeacherModel> },
 }
 
 impl TeacherSource {
-    /// Name of the model that teaches.
-    pub(crate) fn run(&self) -> &str {
-        let (TeacherSource::Live { run, .. } | TeacherSource::Cache { run, .. }) = self;
-        run
+    /// The model that teaches.
+    pub(crate) fn model(&self) -> &TeacherModel {
+        let (TeacherSource::Live { teacher } | TeacherSource::Cache { teacher, .. }) = self;
+        teacher
     }
 }

@@ -1,21 +1,16 @@
 //! Names to things, with every number checked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tutelage_model::{DecoderConfig, Family, Options, RopeScaling};
 use tutelage_tensor::Precision;
-use tutelage_token::MIN_VOCAB;
 use tutelage_train::TrainConfig;
 
 use super::corpus::scan;
-use super::teachers::{distillation, objective, read_cache, source};
+use super::models::{self, ModelPlan, TokenizerPlan};
+use super::teachers::{distillation, objective, read_cache, source, stored_teacher};
 use super::{Plan, Stage, TeacherSource, TrainPlan};
 use crate::spec::{PrecisionSpec, RecipeSpec, RunSpec, TrainingSpec};
 use crate::{Recipe, RecipeError};
-
-// Ids of `<s>` and `</s>` in a tokenizer that is trained here.
-const BOS: u32 = 1;
-const EOS: u32 = 2;
 
 /// Beyond it the plan's counts could overflow.
 const MAX_TOKENS: f64 = 1e16;
@@ -32,6 +27,8 @@ pub fn plan(recipe: Recipe) -> Result<Plan, RecipeError> {
         PrecisionSpec::Bf16 => Precision::Bf16,
         PrecisionSpec::F32 => Precision::F32,
     };
+    let tokenizer = TokenizerPlan::resolve(spec)?;
+    let models = models::resolve(spec, &tokenizer)?;
     let corpus = scan(spec)?;
     let mut stages: Vec<Stage> = Vec::new();
     let mut names = BTreeSet::new();
@@ -40,15 +37,25 @@ pub fn plan(recipe: Recipe) -> Result<Plan, RecipeError> {
         if !names.insert(run.name.clone()) {
             return Err(RecipeError::request(format!("two runs are named '{}'", run.name)));
         }
-        for train in train_plans(spec, run, &stages)? {
+        let found = Found { spec, models: &models, vocab_size: tokenizer.vocab_size() };
+        for train in train_plans(found, run, &stages)? {
+            if let Some(source) = &train.teacher {
+                stored_teacher(source, &mut stages);
+            }
             if let Some(TeacherSource::Cache { cache, .. }) = &train.teacher {
-                read_cache(spec, cache, &train, &mut stages)?;
+                read_cache(found, cache, &train, &mut stages)?;
             }
             stages.push(Stage::Train(Box::new(train)));
         }
     }
     unused(spec)?;
-    Ok(Plan { precision, corpus, stages, recipe })
+    for name in
+        names.iter().filter(|name| stages.iter().any(|stage| matches!(stage, Stage::Stored(s) if s.name == **name)))
+    {
+        let found = "is the name of a run, and of a stored model that teaches; rename one of them";
+        return Err(RecipeError::request(format!("'{name}' {found}")));
+    }
+    Ok(Plan { precision, tokenizer, corpus, stages, recipe })
 }
 
 fn check_name(what: &str, name: &str) -> Result<(), RecipeError> {
@@ -72,11 +79,6 @@ fn check_data(spec: &RecipeSpec) -> Result<(), RecipeError> {
     if data.seq_len < 2 || data.seq_len > 1 << 24 {
         return Err(RecipeError::request(format!("data.seq_len = {}: must be at least 2", data.seq_len)));
     }
-    let vocab_size = spec.tokenizer.vocab_size;
-    if vocab_size < MIN_VOCAB {
-        let rule = format!("must be at least {MIN_VOCAB}, which bytes and special tokens take");
-        return Err(RecipeError::request(format!("tokenizer.vocab_size = {vocab_size}: {rule}")));
-    }
     if spec.runs.is_empty() {
         return Err(RecipeError::request("the recipe trains nothing: it has no [[runs]]"));
     }
@@ -89,7 +91,7 @@ fn check_data(spec: &RecipeSpec) -> Result<(), RecipeError> {
 
 /// The section `[section.name]` that a run uses.
 pub(super) fn lookup<'a, T>(
-    map: &'a std::collections::BTreeMap<String, T>,
+    map: &'a BTreeMap<String, T>,
     section: &str,
     name: &str,
     user: &str,
@@ -100,8 +102,17 @@ pub(super) fn lookup<'a, T>(
     })
 }
 
-fn train_plans(spec: &RecipeSpec, run: &RunSpec, stages: &[Stage]) -> Result<Vec<TrainPlan>, RecipeError> {
-    let model = decoder_config(spec, run)?;
+/// What is resolved before the runs.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) spec: &'a RecipeSpec,
+    pub(super) models: &'a BTreeMap<String, ModelPlan>,
+    pub(super) vocab_size: usize,
+}
+
+fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<TrainPlan>, RecipeError> {
+    let spec = found.spec;
+    let model = lookup(found.models, "models", &run.model, &run.name)?;
     let training = lookup(&spec.training, "training", &run.training, &run.name)?;
     let seeds = if run.seeds.is_empty() { vec![spec.seed] } else { run.seeds.clone() };
     if seeds.iter().collect::<BTreeSet<_>>().len() != seeds.len() {
@@ -112,10 +123,10 @@ fn train_plans(spec: &RecipeSpec, run: &RunSpec, stages: &[Stage]) -> Result<Vec
         let found = format!("run '{}': {tokens:.1e} tokens are more than any training has", run.name);
         return Err(RecipeError::request(found));
     }
-    let teacher = run.teacher.as_ref().map(|teacher| source(spec, run, teacher, stages)).transpose()?;
+    let teacher = run.teacher.as_ref().map(|teacher| source(found, run, teacher, stages)).transpose()?;
     let distillation = run.teacher.as_ref().map(|t| distillation(run, t, training.steps)).transpose()?;
     let teacher_flops = match &teacher {
-        Some(TeacherSource::Live { config, .. }) => config.forward_flops(spec.data.seq_len),
+        Some(TeacherSource::Live { teacher }) => teacher.config.forward_flops(spec.data.seq_len),
         _ => 0,
     };
     let one = seeds.len() == 1;
@@ -129,48 +140,16 @@ fn train_plans(spec: &RecipeSpec, run: &RunSpec, stages: &[Stage]) -> Result<Vec
                 name: if one { run.name.clone() } else { format!("{}-seed-{seed}", run.name) },
                 group: run.name.clone(),
                 seed,
-                model: model.clone(),
+                model: model.config.clone(),
+                first: model.first.clone(),
                 recompute: training.recompute,
                 eval_sequences: training.eval_sequences,
                 config,
                 teacher: teacher.clone(),
-                objective: objective(spec, run),
+                objective: objective(found, run),
             })
         })
         .collect()
-}
-
-fn decoder_config(spec: &RecipeSpec, run: &RunSpec) -> Result<DecoderConfig, RecipeError> {
-    let model = lookup(&spec.models, "models", &run.model, &run.name)?;
-    let config = DecoderConfig {
-        family: Family::InternLm2,
-        vocab_size: spec.tokenizer.vocab_size,
-        d_model: model.d_model,
-        n_layers: model.n_layers,
-        n_heads: model.n_heads,
-        n_kv_heads: model.n_kv_heads.unwrap_or(model.n_heads),
-        // Zero heads are refused below.
-        d_head: model.d_model / model.n_heads.max(1),
-        d_ff: model.d_ff,
-        tied_embeddings: false,
-        options: Options::default(),
-        max_positions: model.max_positions.unwrap_or(spec.data.seq_len),
-        rope_theta: model.rope_theta,
-        rope_scaling: RopeScaling::None,
-        norm_eps: model.norm_eps,
-        init_std: model.init_std,
-        bos: Some(BOS),
-        eos: EOS,
-        more_eos: Vec::new(),
-    };
-    config.validate().map_err(|error| RecipeError::request(format!("models.{}: {error}", run.model)))?;
-    if config.max_positions < spec.data.seq_len {
-        return Err(RecipeError::request(format!(
-            "models.{}: max_positions = {} is less than data.seq_len = {}",
-            run.model, config.max_positions, spec.data.seq_len
-        )));
-    }
-    Ok(config)
 }
 
 fn train_config(name: &str, spec: &TrainingSpec, seed: u64) -> Result<TrainConfig, RecipeError> {
@@ -232,7 +211,12 @@ fn unused(spec: &RecipeSpec) -> Result<(), RecipeError> {
         false => Err(RecipeError::request(format!("[{section}.{name}] is used by no run; remove it, or use it"))),
     };
     for name in spec.models.keys() {
-        used(name, &|run| run.model == *name, "models")?;
+        let teaches = |run: &RunSpec| {
+            let teacher = run.teacher.as_ref();
+            let cache = teacher.and_then(|t| t.cache.as_ref()).and_then(|cache| spec.caches.get(cache));
+            [teacher.and_then(|t| t.model.as_ref()), cache.and_then(|c| c.model.as_ref())].contains(&Some(name))
+        };
+        used(name, &|run| run.model == *name || teaches(run), "models")?;
     }
     for name in spec.training.keys() {
         used(name, &|run| run.training == *name, "training")?;

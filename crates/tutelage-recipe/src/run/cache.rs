@@ -27,7 +27,7 @@ pub(super) fn covered(plan: &CachePlan, set: &PackedSet) -> Vec<usize> {
 
 /// The header that a cache of this plan has, over these sequences.
 pub(super) fn header(plan: &CachePlan, set: &PackedSet, teacher: &Hash, sequences: &[usize]) -> CacheHeader {
-    CacheHeader::new(set, sequences, teacher, plan.teacher_config.vocab_size, plan.kept.clone())
+    CacheHeader::new(set, sequences, teacher, plan.teacher.config.vocab_size, plan.kept.clone())
 }
 
 /// The plan of a cache, by name.
@@ -43,14 +43,14 @@ impl Session<'_> {
     pub(super) fn cache(&mut self, plan: &CachePlan, packed: &Packed) -> Result<Flow<()>, RecipeError> {
         let stage = format!("cache/{}", plan.name);
         let folder = self.folder.join("caches").join(&plan.name);
-        let teacher = self.record(&format!("train/{}", plan.teacher))?.output.clone();
+        let teacher = self.teacher_hash(&plan.teacher)?;
         let sequences = covered(plan, &packed.train);
         let header = header(plan, &packed.train, &teacher, &sequences);
         let fingerprint = self.fingerprint(&stage, &[&format!("{header:?} {:?}", self.plan.precision)]);
         let flow = self.stage(&stage, &folder, fingerprint, |session, folder| {
             let model = session.load_teacher(&plan.teacher)?;
             let total = (sequences.len() * packed.train.seq_len()) as u64;
-            session.started(&stage, &format!("{} of {}", plan.kept, plan.teacher), Some(total));
+            session.started(&stage, &format!("{} of {}", plan.kept, plan.teacher.name), Some(total));
             let written = session.write_cache(folder, &header, &model, &packed.train, &sequences)?;
             let Flow::Done(stats) = written else { return Ok(Flow::Stopped) };
             Ok(Flow::Done(Made { output: teacher.clone(), result: describe(&stats), seconds: None }))

@@ -8,9 +8,9 @@ use tutelage_run::{Event, hash_file, write_json};
 
 use super::session::{Flow, Made, Session};
 use super::shards::Packed;
-use super::tokenizer::TrainedTokenizer;
+use super::tokenizer::RunTokenizer;
 use crate::RecipeError;
-use crate::plan::TrainPlan;
+use crate::plan::TeacherModel;
 
 /// `evaluations/NAME/result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,21 +24,29 @@ pub(super) struct Evaluation {
 }
 
 impl Session<'_> {
+    /// Evaluates a trained model, or a stored one that teaches.
     pub(super) fn evaluation(
         &mut self,
-        plan: &TrainPlan,
-        tokenizer: &TrainedTokenizer,
+        name: &str,
+        stored: Option<&TeacherModel>,
+        tokenizer: &RunTokenizer,
         packed: &Packed,
     ) -> Result<Flow<()>, RecipeError> {
-        let stage = format!("evaluate/{}", plan.name);
-        let folder = self.folder.join("evaluations").join(&plan.name);
-        let weights = self.record(&format!("train/{}", plan.name))?.output.to_string();
+        let stage = format!("evaluate/{name}");
+        let folder = self.folder.join("evaluations").join(name);
+        let weights = match stored {
+            Some(teacher) => self.teacher_hash(teacher)?.to_string(),
+            None => self.record(&format!("train/{name}"))?.output.to_string(),
+        };
         let samples = &self.plan.recipe.spec.samples;
         let settings = format!("{samples:?} {} {:?}", self.plan.recipe.spec.seed, self.plan.precision);
         let fingerprint = self.fingerprint(&stage, &[&weights, &packed.heldout.hash().to_string(), &settings]);
         let flow = self.stage(&stage, &folder, fingerprint, |session, folder| {
             session.started(&stage, "held-out text, samples", Some(1 + samples.prompts.len() as u64));
-            let model = session.load_model(&plan.name)?;
+            let model = match stored {
+                Some(teacher) => session.load_teacher(teacher)?,
+                None => session.load_trained(name)?,
+            };
             let found = evaluate(&model, &packed.heldout);
             session.observer.event(&Event::Progress { done: 1, note: "" });
             let generator = Generator::new(model, tokenizer.tokenizer.clone(), None)?;

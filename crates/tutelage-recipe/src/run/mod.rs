@@ -8,6 +8,7 @@ mod summary;
 mod tokenizer;
 mod training;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -50,7 +51,8 @@ pub fn run(
     if !copy.exists() {
         write_atomic(&copy, resolved.as_bytes())?;
     }
-    let mut session = Session { plan, folder, device, observer, stop, records: Vec::new() };
+    let mut session =
+        Session { plan, folder, device, observer, stop, records: Vec::new(), stored_hashes: HashMap::new() };
     let begun = Instant::now();
     let finished = session.stages()?;
     // No stage was refused, so the recipe is now this one.
@@ -94,14 +96,19 @@ impl Session<'_> {
             let flow = match stage {
                 Stage::Cache(cache) => self.cache(cache, &shards)?,
                 Stage::Train(train) => self.training(train, &tokenizer, &shards)?,
+                Stage::Stored(_) => Flow::Done(()),
             };
             if flow == Flow::Stopped {
                 return Ok(Flow::Stopped);
             }
         }
         for stage in &plan.stages {
-            let Stage::Train(train) = stage else { continue };
-            if self.evaluation(train, &tokenizer, &shards)? == Flow::Stopped {
+            let flow = match stage {
+                Stage::Train(train) => self.evaluation(&train.name, None, &tokenizer, &shards)?,
+                Stage::Stored(teacher) => self.evaluation(&teacher.name, Some(teacher), &tokenizer, &shards)?,
+                Stage::Cache(_) => continue,
+            };
+            if flow == Flow::Stopped {
                 return Ok(Flow::Stopped);
             }
         }

@@ -1,5 +1,6 @@
 //! What stages share: the folder, and the rule by which a stage is kept, begun or refused.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -7,8 +8,8 @@ use tutelage_run::records::StageRecord;
 use tutelage_run::{Event, Hash, Hasher, Observer, StopFlag, create_folder, read_json, write_json};
 use tutelage_tensor::Device;
 
-use crate::RecipeError;
 use crate::plan::Plan;
+use crate::{RecipeError, stored};
 
 /// One run.
 pub(super) struct Session<'a> {
@@ -19,6 +20,8 @@ pub(super) struct Session<'a> {
     pub(super) stop: &'a StopFlag,
     /// Stages done, in order.
     pub(super) records: Vec<StageRecord>,
+    /// Hashes of stored models, by path: of gigabytes, perhaps.
+    pub(super) stored_hashes: HashMap<PathBuf, Hash>,
 }
 
 /// Whether to go on.
@@ -47,6 +50,16 @@ impl Session<'_> {
             hasher.part(part.as_bytes());
         });
         hasher.finish()
+    }
+
+    /// Hash of a stored model's files.
+    pub(super) fn stored_hash(&mut self, path: &Path) -> Result<Hash, RecipeError> {
+        if let Some(hash) = self.stored_hashes.get(path) {
+            return Ok(hash.clone());
+        }
+        let hash = stored::hash(path)?;
+        self.stored_hashes.insert(path.to_path_buf(), hash.clone());
+        Ok(hash)
     }
 
     pub(super) fn started(&mut self, stage: &str, detail: &str, total: Option<u64>) {

@@ -6,7 +6,7 @@ use tutelage_data::{PackedSet, Shard, ShardManifest, ShardWriter, Split, Tail, r
 use tutelage_run::{Event, Hasher};
 
 use super::session::{Flow, Made, Session};
-use super::tokenizer::TrainedTokenizer;
+use super::tokenizer::RunTokenizer;
 use crate::RecipeError;
 
 /// Both parts of the corpus, packed.
@@ -16,7 +16,7 @@ pub(super) struct Packed {
 }
 
 impl Session<'_> {
-    pub(super) fn shards(&mut self, tokenizer: &TrainedTokenizer) -> Result<Flow<Packed>, RecipeError> {
+    pub(super) fn shards(&mut self, tokenizer: &RunTokenizer) -> Result<Flow<Packed>, RecipeError> {
         let spec = &self.plan.recipe.spec;
         let folder = self.folder.join("shards");
         let documents = self.documents_fingerprint()?;
@@ -47,7 +47,7 @@ impl Session<'_> {
 
     fn tokenize(
         &mut self,
-        tokenizer: &TrainedTokenizer,
+        tokenizer: &RunTokenizer,
         train: &mut ShardWriter,
         heldout: &mut ShardWriter,
     ) -> Result<Flow<()>, RecipeError> {

@@ -9,7 +9,7 @@ use tutelage_teacher::cache::CacheReader;
 use super::evaluate::Evaluation;
 use super::session::Session;
 use crate::RecipeError;
-use crate::plan::{CachePlan, Stage, TrainPlan};
+use crate::plan::{CachePlan, FirstWeights, Stage, TeacherModel, TrainPlan};
 
 impl Session<'_> {
     /// Writes the summary; `begun` is when this process began, for the note of its own time.
@@ -20,6 +20,7 @@ impl Session<'_> {
             match stage {
                 Stage::Train(train) => models.push(self.model_summary(train)?),
                 Stage::Cache(cache) => caches.push(self.cache_summary(cache)?),
+                Stage::Stored(teacher) => models.push(self.stored_summary(teacher)?),
             }
         }
         let summary = Summary {
@@ -37,13 +38,16 @@ impl Session<'_> {
     }
 
     fn model_summary(&self, train: &TrainPlan) -> Result<ModelSummary, RecipeError> {
-        let path = self.folder.join("evaluations").join(&train.name).join("result.json");
-        let evaluation: Evaluation = read_json(&path)?;
+        let evaluation = self.evaluated(&train.name)?;
         let seq_len = self.plan.recipe.spec.data.seq_len;
         Ok(ModelSummary {
             name: train.name.clone(),
             objective: train.objective.clone(),
-            teacher: train.teacher.as_ref().map(|t| t.run().to_owned()),
+            teacher: train.teacher.as_ref().map(|t| t.model().name.clone()),
+            begins_from: match &train.first {
+                FirstWeights::Random => None,
+                FirstWeights::Stored { path, .. } => Some(path.display().to_string()),
+            },
             parameters: train.model.n_weights(),
             tokens: train.config.steps * (train.config.batch_size * seq_len) as u64,
             seconds: self.record(&format!("train/{}", train.name))?.seconds,
@@ -58,12 +62,38 @@ impl Session<'_> {
         })
     }
 
+    fn evaluated(&self, name: &str) -> Result<Evaluation, RecipeError> {
+        Ok(read_json(&self.folder.join("evaluations").join(name).join("result.json"))?)
+    }
+
+    fn stored_summary(&self, teacher: &TeacherModel) -> Result<ModelSummary, RecipeError> {
+        let evaluation = self.evaluated(&teacher.name)?;
+        let path = teacher.stored.as_ref().map(|path| path.display().to_string());
+        Ok(ModelSummary {
+            name: teacher.name.clone(),
+            objective: "nothing here: as it is stored".to_owned(),
+            teacher: None,
+            begins_from: path.clone(),
+            parameters: teacher.config.n_weights(),
+            tokens: 0,
+            seconds: 0.0,
+            heldout_loss: evaluation.heldout_loss,
+            heldout_perplexity: evaluation.heldout_perplexity,
+            heldout_bits_per_byte: evaluation.heldout_bits_per_byte,
+            seed: 0,
+            group: teacher.name.clone(),
+            path: path.unwrap_or_default(),
+            stage: String::new(),
+            samples: evaluation.samples,
+        })
+    }
+
     fn cache_summary(&self, cache: &CachePlan) -> Result<CacheSummary, RecipeError> {
         let stats = CacheReader::open(&self.folder.join("caches").join(&cache.name), None)?.stats();
         let tokens = stats.n_tokens.max(1) as f64;
         Ok(CacheSummary {
             name: cache.name.clone(),
-            teacher: cache.teacher.clone(),
+            teacher: cache.teacher.name.clone(),
             kept: cache.kept.to_string(),
             tokens: stats.n_tokens,
             bytes: stats.n_bytes,

@@ -5,23 +5,25 @@ use std::path::{Path, PathBuf};
 use tutelage_data::PackedSet;
 use tutelage_eval::heldout_loss;
 use tutelage_loss::Teacher;
-use tutelage_model::Decoder;
-use tutelage_run::{AtomicFolder, Hash, read_bytes, write_atomic};
+use tutelage_model::{Decoder, SaveOptions};
+use tutelage_run::{AtomicFolder, Hash, write_atomic};
 use tutelage_teacher::{CachedTeacher, LiveTeacher};
+use tutelage_tensor::Params;
 use tutelage_train::{Job, Outcome, train};
 
 use super::cache::{covered, find, header};
 use super::session::{Flow, Made, Session};
 use super::shards::Packed;
-use super::tokenizer::TrainedTokenizer;
+use super::tokenizer::RunTokenizer;
 use crate::RecipeError;
-use crate::plan::{TeacherSource, TrainPlan};
+use crate::plan::{FirstWeights, TeacherModel, TeacherSource, TrainPlan};
+use crate::stored;
 
 impl Session<'_> {
     pub(super) fn training(
         &mut self,
         plan: &TrainPlan,
-        tokenizer: &TrainedTokenizer,
+        tokenizer: &RunTokenizer,
         packed: &Packed,
     ) -> Result<Flow<()>, RecipeError> {
         let stage = format!("train/{}", plan.name);
@@ -32,7 +34,11 @@ impl Session<'_> {
         );
         let (train_set, heldout_set) = (packed.train.hash().to_string(), packed.heldout.hash().to_string());
         let taught = self.teacher_fingerprint(plan)?;
-        let fingerprint = self.fingerprint(&stage, &[&settings, &train_set, &heldout_set, &taught]);
+        let first = match &plan.first {
+            FirstWeights::Random => "random".to_owned(),
+            FirstWeights::Stored { path, lora } => format!("{} {lora:?}", self.stored_hash(path)?),
+        };
+        let fingerprint = self.fingerprint(&stage, &[&settings, &first, &train_set, &heldout_set, &taught]);
         let flow = self.stage(&stage, &folder, fingerprint.clone(), |session, folder| {
             session.train_model(plan, tokenizer, packed, &stage, folder, &fingerprint)
         })?;
@@ -45,13 +51,13 @@ impl Session<'_> {
     fn train_model(
         &mut self,
         plan: &TrainPlan,
-        tokenizer: &TrainedTokenizer,
+        tokenizer: &RunTokenizer,
         packed: &Packed,
         stage: &str,
         folder: &Path,
         fingerprint: &Hash,
     ) -> Result<Flow<Made>, RecipeError> {
-        let mut model = Decoder::random(plan.model.clone(), &self.device, self.plan.precision, plan.seed)?;
+        let mut model = self.first_model(plan)?;
         model.set_recompute(plan.recompute);
         let mut teacher = self.open_teacher(plan, &packed.train)?;
         let job = Job {
@@ -68,7 +74,7 @@ impl Session<'_> {
             Outcome::Done(model, stats) => (model, stats),
             Outcome::Stopped { .. } => return Ok(Flow::Stopped),
         };
-        let output = save_model(&model, tokenizer, &folder.join("model"))?;
+        let output = save_model(&model, plan, tokenizer, folder)?;
         let result = format!("{} weights, {} tokens", model.params().n_weights(), stats.tokens);
         Ok(Flow::Done(Made { output, result, seconds: Some(stats.seconds) }))
     }
@@ -77,34 +83,57 @@ impl Session<'_> {
         self.folder.join("models").join(model)
     }
 
-    /// A trained model of this run.
-    pub(super) fn load_model(&self, name: &str) -> Result<Decoder, RecipeError> {
-        Ok(Decoder::load(&self.stage_folder(name).join("model"), &self.device, self.plan.precision)?)
+    /// The model before its first step.
+    fn first_model(&self, plan: &TrainPlan) -> Result<Decoder, RecipeError> {
+        let (device, precision) = (&self.device, self.plan.precision);
+        Ok(match &plan.first {
+            FirstWeights::Random => Decoder::random(plan.model.clone(), device, precision, plan.seed)?,
+            FirstWeights::Stored { path, lora: None } => stored::open(path)?.decoder(Params::new(device, precision))?,
+            FirstWeights::Stored { path, lora: Some(lora) } => {
+                stored::open(path)?.adapted(device, precision, lora.clone(), plan.seed)?
+            }
+        })
     }
 
-    /// The same for a teacher, which is only asked.
-    pub(super) fn load_teacher(&self, name: &str) -> Result<Decoder, RecipeError> {
+    /// A trained model of this run, which is only asked.
+    pub(super) fn load_trained(&self, name: &str) -> Result<Decoder, RecipeError> {
         Ok(Decoder::load_frozen(&self.stage_folder(name).join("model"), &self.device, self.plan.precision)?)
     }
 
-    fn open_teacher(&self, plan: &TrainPlan, set: &PackedSet) -> Result<Option<Box<dyn Teacher>>, RecipeError> {
+    /// A model that teaches.
+    pub(super) fn load_teacher(&self, teacher: &TeacherModel) -> Result<Decoder, RecipeError> {
+        match &teacher.stored {
+            None => self.load_trained(&teacher.name),
+            Some(path) => Ok(stored::open(path)?.decoder(Params::frozen(&self.device, self.plan.precision))?),
+        }
+    }
+
+    /// Hash of a teacher's weights.
+    pub(super) fn teacher_hash(&mut self, teacher: &TeacherModel) -> Result<Hash, RecipeError> {
+        match &teacher.stored {
+            None => Ok(self.record(&format!("train/{}", teacher.name))?.output.clone()),
+            Some(path) => self.stored_hash(path),
+        }
+    }
+
+    fn open_teacher(&mut self, plan: &TrainPlan, set: &PackedSet) -> Result<Option<Box<dyn Teacher>>, RecipeError> {
         Ok(match &plan.teacher {
             None => None,
-            Some(TeacherSource::Live { run, .. }) => Some(Box::new(LiveTeacher::new(self.load_teacher(run)?))),
-            Some(TeacherSource::Cache { cache, run }) => {
-                let weights = &self.record(&format!("train/{run}"))?.output;
+            Some(TeacherSource::Live { teacher }) => Some(Box::new(LiveTeacher::new(self.load_teacher(teacher)?))),
+            Some(TeacherSource::Cache { cache, teacher }) => {
+                let weights = self.teacher_hash(teacher)?;
                 let cache_plan = find(self.plan, cache)?;
                 let sequences = covered(cache_plan, set);
-                let expected = header(cache_plan, set, weights, &sequences);
+                let expected = header(cache_plan, set, &weights, &sequences);
                 Some(Box::new(CachedTeacher::open(&self.folder.join("caches").join(cache), &expected)?))
             }
         })
     }
 
-    fn teacher_fingerprint(&self, plan: &TrainPlan) -> Result<String, RecipeError> {
+    fn teacher_fingerprint(&mut self, plan: &TrainPlan) -> Result<String, RecipeError> {
         Ok(match &plan.teacher {
             None => "none".to_owned(),
-            Some(TeacherSource::Live { run, .. }) => format!("live {}", self.record(&format!("train/{run}"))?.output),
+            Some(TeacherSource::Live { teacher }) => format!("live {}", self.teacher_hash(teacher)?),
             Some(TeacherSource::Cache { cache, .. }) => {
                 format!("cached {}", self.record(&format!("cache/{cache}"))?.fingerprint)
             }
@@ -112,12 +141,22 @@ impl Session<'_> {
     }
 }
 
-/// Writes a Hugging Face folder with its tokenizer; returns the weights' hash.
-fn save_model(model: &Decoder, tokenizer: &TrainedTokenizer, folder: &Path) -> Result<Hash, RecipeError> {
-    let new = AtomicFolder::create(folder)?;
-    let weights = model.save(new.inside(), &tokenizer.hash)?;
-    for name in ["tokenizer.json", "tokenizer_config.json"] {
-        write_atomic(&new.inside().join(name), &read_bytes(&tokenizer.folder.join(name))?)?;
+/// Writes the model as a Hugging Face folder with its tokenizer, `model/`; adapters as PEFT's `adapters/`, and merged into
+/// the model that they are for. Returns the weights' hash.
+fn save_model(model: &Decoder, plan: &TrainPlan, tokenizer: &RunTokenizer, folder: &Path) -> Result<Hash, RecipeError> {
+    let new = AtomicFolder::create(&folder.join("model"))?;
+    let weights = match &plan.first {
+        FirstWeights::Stored { path, lora: Some(_) } => {
+            let adapters = AtomicFolder::create(&folder.join("adapters"))?;
+            model.save_adapters(adapters.inside())?;
+            adapters.commit()?;
+            let merged = stored::open(path)?.merged(&folder.join("adapters"))?;
+            merged.save_as(&plan.model, new.inside(), &tokenizer.hash, SaveOptions::default())?
+        }
+        _ => model.save(new.inside(), &tokenizer.hash)?,
+    };
+    for (name, bytes) in &tokenizer.files {
+        write_atomic(&new.inside().join(name), bytes)?;
     }
     new.commit()?;
     Ok(weights)

@@ -1,5 +1,6 @@
 //! The recipe file. Every key is documented here; unknown keys are refused.
 
+mod model;
 mod schedule;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use model::{LoraSpec, ModelSpec, SizesSpec, StoredSpec, TokenizerSpec};
 pub use schedule::{ScheduleSpec, ShapeSpec};
 
 /// A whole recipe.
@@ -25,7 +27,7 @@ pub struct RecipeSpec {
     pub data: DataSpec,
     /// Tokenizer.
     pub tokenizer: TokenizerSpec,
-    /// Sizes, by name.
+    /// Models, by name.
     pub models: BTreeMap<String, ModelSpec>,
     /// Ways to train, by name.
     pub training: BTreeMap<String, TrainingSpec>,
@@ -64,43 +66,6 @@ pub struct DataSpec {
     pub heldout_fraction: f64,
     /// Tokens of a sequence.
     pub seq_len: usize,
-}
-
-/// `[tokenizer]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenizerSpec {
-    /// Entries of the vocabulary, special tokens included.
-    pub vocab_size: usize,
-}
-
-/// `[models.NAME]`: an InternLM2 decoder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelSpec {
-    /// Width of the residual stream.
-    pub d_model: usize,
-    /// Blocks.
-    pub n_layers: usize,
-    /// Query heads.
-    pub n_heads: usize,
-    /// Key-value heads; `n_heads` if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub n_kv_heads: Option<usize>,
-    /// Width of the gated feed-forward.
-    pub d_ff: usize,
-    /// Longest document; `data.seq_len` if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_positions: Option<usize>,
-    /// Base of the rotary angles.
-    #[serde(default = "rope_theta")]
-    pub rope_theta: f64,
-    /// Added to the mean square in RMSNorm.
-    #[serde(default = "norm_eps")]
-    pub norm_eps: f64,
-    /// Deviation of the initial weights.
-    #[serde(default = "init_std")]
-    pub init_std: f64,
 }
 
 /// `[training.NAME]`.
@@ -151,12 +116,16 @@ pub struct TrainingSpec {
     pub lr: ScheduleSpec,
 }
 
-/// `[caches.NAME]`: give `top_p` and `top_k`, or `samples`.
+/// `[caches.NAME]`: give `run` or `model`; `top_p` and `top_k`, or `samples`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CacheSpec {
     /// Name of the run whose model is the teacher.
-    pub run: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Name of a stored model that is the teacher, as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Probability mass to keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
@@ -174,7 +143,7 @@ pub struct CacheSpec {
 pub struct RunSpec {
     /// Its name.
     pub name: String,
-    /// Name of its sizes.
+    /// Name of its model.
     pub model: String,
     /// Name of its way to train.
     pub training: String,
@@ -186,13 +155,16 @@ pub struct RunSpec {
     pub teacher: Option<TeacherSpec>,
 }
 
-/// `[runs.teacher]`: give `run` for a live teacher, or `cache`.
+/// `[runs.teacher]`: give `run` or `model` for a live teacher, or `cache`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherSpec {
     /// Name of the run whose model teaches live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// Name of a stored model that teaches live, as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Name of a cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<String>,
@@ -258,9 +230,6 @@ macro_rules! defaults {
 defaults! {
     text_field: String = "text".to_owned();
     heldout_fraction: f64 = 0.05;
-    rope_theta: f64 = 10_000.0;
-    norm_eps: f64 = 1e-5;
-    init_std: f64 = 0.02;
     beta1: f64 = 0.9;
     beta2: f64 = 0.95;
     eps: f64 = 1e-8;

@@ -4,6 +4,7 @@
 
 mod gguf;
 mod interrupted;
+mod stored;
 mod support;
 mod tokenizer;
 mod whole;

@@ -100,6 +100,8 @@ fn wrong_commands_are_refused() {
         (&["bench", "step", "--shape", "huge"], "unknown shape 'huge'; one of s16m"),
         (&["bench", "step", "--shape", "63,1,2,1,8,50,1,8"], "does not divide d_model"),
         (&["bench", "step", "--teacher", "dead"], "dead"),
+        (&["bench", "step", "--experts", "4"], "as in 8:2"),
+        (&["bench", "step", "--experts", "2:4"], "number of experts, 2"),
         (&["fly"], "fly"),
     ] {
         let error = bench.refuse(args);
