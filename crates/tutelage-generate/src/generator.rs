@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tutelage_model::Decoder;
+use tutelage_model::{Cache, Decoder};
 use tutelage_run::{RandomStream, StopFlag};
 use tutelage_tensor::{Device, Precision};
 use tutelage_token::{Chat, ChatTemplate, Decoder as TextDecoder, Tokenizer};
@@ -146,7 +146,7 @@ impl Generator {
         id == self.tokenizer.eos() || id == config.eos || config.more_eos.contains(&id)
     }
 
-    fn next_logits(&self, ids: &[u32], cache: &mut tutelage_tensor::kernels::attention::KvCache) -> Vec<f32> {
+    fn next_logits(&self, ids: &[u32], cache: &mut Cache) -> Vec<f32> {
         let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
         let hidden = self.model.continue_hidden(&ids, cache);
         let last = hidden.last_row(self.model.params().device());

@@ -3,7 +3,7 @@
 //! # Tour
 //! - [`DecoderConfig`]: sizes; read from and written as Hugging Face's `config.json`.
 //! - [`Decoder`]: parameters under the family's own names, and the forward pass: [`Decoder::hidden`] over
-//!   packed documents for training, [`Decoder::continue_hidden`] over a cache for generation.
+//!   packed documents for training, [`Decoder::batch_hidden`] over cached keys and values of many sequences.
 //! - [`Decoder::random`] documents the initialisation; [`Decoder::save`] and [`Decoder::load`] are the
 //!   Hugging Face folder.
 //! - [`StoredModel`]: a model in files, read a weight at a time: loaded, or written otherwise.
@@ -21,7 +21,7 @@ mod planned;
 mod stored;
 mod tensors;
 
-pub use decoder::{Decoder, DecoderConfig, ExpertOptions, Family, Input, Options, RopeScaling};
+pub use decoder::{Cache, Decoder, DecoderConfig, ExpertOptions, Family, Input, Options, Part, RopeScaling};
 pub use error::ModelError;
 pub use files::{ModelManifest, SaveOptions};
 pub use gguf::{GgufFile, GgufType, Value};

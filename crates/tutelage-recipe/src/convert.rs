@@ -64,6 +64,14 @@ pub fn convert(request: &ConvertRequest) -> Result<Converted, RecipeError> {
         None => source.model.config().clone(),
         Some(name) => source.model.config().converted(family(name)?).map_err(|error| refused(input, &error))?,
     };
+    if let Some(beside) = &source.beside {
+        let (entries, rows) = (beside.tokenizer.vocab_size(), config.vocab_size);
+        if entries > rows {
+            let found =
+                format!("its tokenizer has {entries} entries, the model {rows} rows; they are of different models");
+            return Err(FileError::content(input, found).into());
+        }
+    }
     let dtype = if is_gguf(out) { to_gguf(&source, request)? } else { to_folder(&source, &config, request)? };
     let vocab_size = source.beside.as_ref().map(|beside| beside.tokenizer.vocab_size());
     Ok(Converted { family: config.family.title(), dtype, n_weights: config.n_weights(), vocab_size })

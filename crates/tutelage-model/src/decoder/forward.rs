@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use tutelage_tensor::kernels::attention::{KvCache, RopeTable};
+use tutelage_tensor::kernels::attention::RopeTable;
 use tutelage_tensor::kernels::experts::{ExpertLoad, Experts};
 use tutelage_tensor::kernels::feed_forward::FeedForward;
 use tutelage_tensor::{ParamId, Tape, Tensor, Var};
@@ -52,7 +52,9 @@ impl Decoder {
         load: Option<&Arc<ExpertLoad>>,
     ) -> Var {
         let mut x = tape.embedding(input.ids, self.weights.embeddings);
-        let (rope, places) = self.rope.places(input.positions, input.documents);
+        let len = |rows: &Range<usize>| input.positions[rows.clone()].iter().max().map_or(0, |&last| last as usize + 1);
+        let documents: Vec<_> = input.documents.iter().map(|rows| (rows.clone(), len(rows))).collect();
+        let (rope, places) = self.rope.places(input.positions, &documents);
         let rows = Arc::new(Rows { rope, places, documents: input.documents.to_vec() });
         for (i, layer) in self.weights.layers.iter().enumerate() {
             x = if self.recompute {
@@ -86,7 +88,7 @@ impl Decoder {
     }
 
     /// Queries, keys and values of the residual stream.
-    fn qkv(&self, tape: &mut Tape<'_>, x: &Var, layer: &Layer) -> Var {
+    pub(super) fn qkv(&self, tape: &mut Tape<'_>, x: &Var, layer: &Layer) -> Var {
         let h = tape.rms_norm(x, layer.attention_norm, self.eps());
         let qkv = tape.linear(&h, layer.wqkv);
         let mut qkv = self.with_adapters(tape, &h, layer.wqkv, qkv);
@@ -99,7 +101,14 @@ impl Decoder {
         qkv
     }
 
-    fn after_attention(&self, tape: &mut Tape<'_>, x: &Var, out: &Var, layer: &Layer, load: Load<'_>) -> Var {
+    pub(super) fn after_attention(
+        &self,
+        tape: &mut Tape<'_>,
+        x: &Var,
+        out: &Var,
+        layer: &Layer,
+        load: Load<'_>,
+    ) -> Var {
         let x = match layer.attention_post_norm {
             None => self.linear_add(tape, out, layer.wo, Some(x)),
             Some(norm) => {
@@ -151,34 +160,8 @@ impl Decoder {
         }
     }
 
-    fn eps(&self) -> f32 {
+    pub(super) fn eps(&self) -> f32 {
         self.config.norm_eps as f32
-    }
-
-    /// An empty cache for `capacity` tokens, at most `n_positions`.
-    pub fn new_cache(&self, capacity: usize) -> KvCache {
-        let capacity = capacity.min(self.config.n_positions());
-        KvCache::new((0..self.config.n_layers).map(|layer| self.attention_shape(layer)).collect(), capacity)
-    }
-
-    /// Last hidden states of tokens that follow those in the cache.
-    ///
-    /// # Panics
-    /// When the tokens do not fit into the cache, or an id is outside the vocabulary.
-    pub fn continue_hidden(&self, ids: &[i32], cache: &mut KvCache) -> Tensor {
-        let mut tape = Tape::inference(&self.params);
-        let mut x = tape.embedding(ids, self.weights.embeddings);
-        let first = cache.len() as i32;
-        let positions: Vec<i32> = (first..).take(ids.len()).collect();
-        let (rope, places) = self.rope.places(&positions, std::slice::from_ref(&(0..ids.len())));
-        for (i, layer) in self.weights.layers.iter().enumerate() {
-            let qkv = self.qkv(&mut tape, &x, layer);
-            let out = cache.attend(self.params.device(), i, qkv.value(), (&rope, &places));
-            let out = tape.leaf(out);
-            x = self.after_attention(&mut tape, &x, &out, layer, None);
-        }
-        cache.advance(ids.len());
-        tape.rms_norm(&x, self.weights.norm, self.eps()).value().clone()
     }
 
     /// Logits f32 `[t, vocab_size]` of hidden states; rewards `[t, 1]` of a reward model.

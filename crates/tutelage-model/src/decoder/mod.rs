@@ -1,5 +1,6 @@
 //! One decoder; a family is a configuration and a map of names.
 
+mod cached;
 mod config;
 mod config_json;
 mod cost;
@@ -15,6 +16,7 @@ mod weights;
 use tutelage_tensor::kernels::attention::AttentionShape;
 use tutelage_tensor::{ParamId, Params};
 
+pub use cached::{Cache, Part};
 pub use config::DecoderConfig;
 pub use family::Family;
 pub use forward::Input;

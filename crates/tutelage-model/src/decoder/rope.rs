@@ -34,15 +34,15 @@ impl Rope {
         }
     }
 
-    /// A table, and for each row its place there; `documents` are row ranges of `positions`, and the length of a document
-    /// is its last position and one.
+    /// A table, and for each row its place there; `documents` are row ranges of `positions`, with the documents' lengths.
     ///
     /// # Panics
     /// When a position is beyond the model's.
-    pub(super) fn places(&self, positions: &[i32], documents: &[Range<usize>]) -> (Arc<RopeTable>, Vec<i32>) {
+    pub(super) fn places(&self, positions: &[i32], documents: &[(Range<usize>, usize)]) -> (Arc<RopeTable>, Vec<i32>) {
+        let longest = documents.iter().map(|(_, len)| *len).max().unwrap_or(0);
         let len = positions.iter().max().map_or(0, |&last| last as usize + 1);
         assert!(len <= self.n_positions, "position {} of a model of {}", len.saturating_sub(1), self.n_positions);
-        if matches!(self.scaling, RopeScaling::Dynamic { .. }) && len > self.max_positions {
+        if matches!(self.scaling, RopeScaling::Dynamic { .. }) && longest > self.max_positions {
             return (Arc::new(self.by_length(positions, documents)), (0..positions.len() as i32).collect());
         }
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,12 +55,11 @@ impl Rope {
     }
 
     /// A row of angles for each row, by the length of its document.
-    fn by_length(&self, positions: &[i32], documents: &[Range<usize>]) -> RopeTable {
+    fn by_length(&self, positions: &[i32], documents: &[(Range<usize>, usize)]) -> RopeTable {
         let mut frequencies = vec![self.scaling.frequencies(self.d_rotary, self.theta, 0).0; positions.len()];
-        for document in documents {
-            let len = positions[document.clone()].iter().max().map_or(0, |&last| last as usize + 1);
-            let (own, _) = self.scaling.frequencies(self.d_rotary, self.theta, len);
-            frequencies[document.clone()].fill(own);
+        for (rows, len) in documents {
+            let (own, _) = self.scaling.frequencies(self.d_rotary, self.theta, *len);
+            frequencies[rows.clone()].fill(own);
         }
         let rows = positions.iter().zip(&frequencies);
         RopeTable::from_rows(rows.map(|(&position, frequencies)| (position, &frequencies[..])), 1.0)

@@ -33,7 +33,35 @@ pub fn read_tensors<T>(
 
 /// The arrays of a file; else the fault.
 fn parsed(file: &MappedFile) -> Result<SafeTensors<'_>, String> {
-    SafeTensors::deserialize(file.bytes()).map_err(|error| format!("is truncated or damaged: {error}"))
+    SafeTensors::deserialize(file.bytes()).map_err(|error| {
+        let culprit = misplaced(file.bytes()).map_or(String::new(), |name| format!(" ('{name}')"));
+        format!("is truncated or damaged: {error}{culprit}")
+    })
+}
+
+/// The first array, by name, whose bytes are not as many as its shape and type take, or lie beyond the end of the file:
+/// the library does not name it.
+fn misplaced(bytes: &[u8]) -> Option<String> {
+    /// An array as the header has it.
+    #[derive(Deserialize)]
+    struct Announced {
+        dtype: serde_json::Value,
+        shape: Vec<u64>,
+        data_offsets: [u64; 2],
+    }
+    let (len, rest) = bytes.split_first_chunk::<8>()?;
+    let len = usize::try_from(u64::from_le_bytes(*len)).ok().filter(|len| *len <= rest.len())?;
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&rest[..len]).ok()?;
+    let data = (rest.len() - len) as u64;
+    let is_whole = |value: serde_json::Value| {
+        let array: Announced = serde_json::from_value(value).ok()?;
+        let bits = serde_json::from_value::<Dtype>(array.dtype).ok()?.bitsize() as u64;
+        let bits = array.shape.iter().try_fold(bits, |n, &size| n.checked_mul(size))?;
+        let [start, end] = array.data_offsets;
+        (end <= data && end.checked_sub(start)?.checked_mul(8)? == bits).then_some(())
+    };
+    let mut arrays = header.into_iter().filter(|(name, _)| name != "__metadata__");
+    arrays.find_map(|(name, value)| is_whole(value).is_none().then_some(name))
 }
 
 /// The values, if all are numbers; else the fault.

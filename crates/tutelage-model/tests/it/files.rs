@@ -106,6 +106,54 @@ fn damage_is_refused() {
 }
 
 #[test]
+fn headers_that_lie_are_refused_by_file_and_array() {
+    let (_, folder) = saved("lies");
+    std::fs::remove_file(folder.join("tutelage.json")).unwrap();
+    let weights = folder.join("model.safetensors");
+    let good = std::fs::read(&weights).unwrap();
+    let (len, rest) = good.split_first_chunk::<8>().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*len) as usize);
+    let name = "model.norm.weight";
+    let refused = |lie: &dyn Fn(&mut serde_json::Value)| {
+        let mut header: serde_json::Value = serde_json::from_slice(header).unwrap();
+        lie(&mut header);
+        let header = serde_json::to_vec(&header).unwrap();
+        let file = [&(header.len() as u64).to_le_bytes()[..], &header, data].concat();
+        std::fs::write(&weights, file).unwrap();
+        let message = load(&folder).unwrap_err();
+        assert!(message.contains("model.safetensors"), "{message}");
+        message
+    };
+    let shape = |shape: serde_json::Value| move |header: &mut serde_json::Value| header[name]["shape"] = shape.clone();
+    let end = |by: i64| {
+        move |header: &mut serde_json::Value| {
+            let end = header[name]["data_offsets"][1].as_i64().unwrap();
+            header[name]["data_offsets"][1] = (end + by).into();
+        }
+    };
+    for (what, message) in [
+        ("more than its bytes", refused(&shape(serde_json::json!([4096])))),
+        ("more than any file", refused(&shape(serde_json::json!([u64::MAX, 2])))),
+        ("fewer bytes", refused(&end(-4))),
+        ("beyond the end", refused(&end(1 << 40))),
+        ("backwards", refused(&end(-(1 << 20)))),
+        ("another type", refused(&|header| header[name]["dtype"] = "I64".into())),
+        ("no type", refused(&|header| header[name]["dtype"] = "F99".into())),
+    ] {
+        assert!(message.contains(name) || message.contains("F99") || message.contains("deserial"), "{what}: {message}");
+    }
+    let overlap = refused(&|header| {
+        let first = header["model.layers.0.ffn_norm.weight"].clone();
+        header[name] = first;
+    });
+    assert!(overlap.contains("model."), "{overlap}");
+    // A header longer than any file.
+    std::fs::write(&weights, [&u64::MAX.to_le_bytes()[..], b"{}"].concat()).unwrap();
+    assert!(load(&folder).unwrap_err().contains("header too large"));
+    remove_folder(&folder).unwrap();
+}
+
+#[test]
 fn a_frozen_model_computes_the_same_bits() {
     let (model, folder) = saved("frozen");
     let device = Device::cpu(2, Isa::detect()).unwrap();

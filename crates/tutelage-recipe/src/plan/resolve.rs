@@ -49,9 +49,8 @@ pub fn plan(recipe: Recipe) -> Result<Plan, RecipeError> {
         }
     }
     unused(spec)?;
-    for name in
-        names.iter().filter(|name| stages.iter().any(|stage| matches!(stage, Stage::Stored(s) if s.name == **name)))
-    {
+    let taken = |name: &&String| stages.iter().any(|stage| matches!(stage, Stage::Stored(s) if s.name == **name));
+    if let Some(name) = names.iter().find(taken) {
         let found = "is the name of a run, and of a stored model that teaches; rename one of them";
         return Err(RecipeError::request(format!("'{name}' {found}")));
     }

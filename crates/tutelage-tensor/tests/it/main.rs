@@ -7,6 +7,7 @@ mod blocks;
 mod linear_loss;
 mod ops;
 mod optimizer;
+mod paged;
 mod pytorch;
 mod references;
 mod softmax_loss;

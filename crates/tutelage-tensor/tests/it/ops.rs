@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use tutelage_tensor::kernels::attention::{AttentionShape, KvCache, RopeTable, reference::Inputs};
+use tutelage_tensor::kernels::attention::{AttentionShape, KvPool, RopeTable, Span, reference::Inputs};
 use tutelage_tensor::kernels::feed_forward::FeedForward;
 use tutelage_tensor::kernels::{embedding, feed_forward, linear, rms_norm, swiglu};
 use tutelage_tensor::{Grads, Params, Precision, Tape, Tensor};
@@ -223,15 +223,16 @@ fn a_cache_fed_in_parts_is_attention_over_the_whole() {
         let documents = [Range { start: 0, end: t }];
         let inputs = Inputs { shape, theta: 1e4, d_rotary: 12, positions: &positions, documents: &documents };
         let expected = inputs.forward(&qkv);
-        let (mut cache, rope) = (KvCache::new(vec![shape], 64), RopeTable::new(12, 1e4, 64));
+        let rope = RopeTable::new(12, 1e4, 64);
+        let mut pool = KvPool::new(&device, &[shape], 1, params.precision().activation());
         let mut found = Vec::new();
         for part in [0..20, 20..21, 21..22, 22..50] {
             let rows = &qkv[part.start * shape.qkv_width()..part.end * shape.qkv_width()];
             let rows = activation(&params, &[part.len(), shape.qkv_width()], rows);
-            found.extend(cache.attend(&device, 0, &rows, (&rope, &positions[part.clone()])).to_vec());
-            cache.advance(part.len());
+            let is_prompt = part.len() > 1;
+            let span = Span { rows: 0..part.len(), first: part.start, pages: &[0], is_prompt };
+            found.extend(pool.attend(&device, 0, &rows, (&rope, &positions[part.clone()]), &[span]).to_vec());
         }
-        assert_eq!(cache.len(), t);
         check("out", Precision::F32, &found, &expected);
     }
 }

@@ -10,7 +10,7 @@ use super::{Chat, json};
 use crate::{TokenError, Tokenizer};
 
 /// Steps of a template: the longest in use take some thousand for a chat of ten messages.
-const FUEL: u64 = 20_000_000;
+const FUEL: u64 = 5_000_000;
 const MAX_RECURSION: usize = 100;
 /// Characters that a rendered chat may have.
 const MAX_LENGTH: usize = 1 << 26;

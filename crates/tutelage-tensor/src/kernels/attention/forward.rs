@@ -95,7 +95,7 @@ pub(super) fn forward<T: Element>(device: &Device, inputs: &Inputs<'_, T>, out: 
 }
 
 /// Attention of `n` queries from `first` on over all keys they may see.
-fn query_block(
+pub(super) fn query_block(
     device: &Device,
     shape: AttentionShape,
     (queries, keys_t, values): (&[f32], &[f32], &[f32]),

@@ -5,15 +5,15 @@
 //! log-sum-exp of each query is kept.
 
 mod backward;
-mod cached;
 mod forward;
 mod op;
+mod paged;
 pub mod reference;
 mod rope;
 mod shape;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
-pub use cached::KvCache;
+pub use paged::{KvPool, PAGE, Span};
 pub use rope::RopeTable;
 pub use shape::AttentionShape;

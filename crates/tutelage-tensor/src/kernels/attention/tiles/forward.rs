@@ -26,11 +26,7 @@ pub(in super::super) fn forward(device: &Device, inputs: &Inputs<'_, bf16>, out:
         size.load(device, inputs, rows, s.value(kv), None, &mut head);
         let values = size.pack_columns(device, &head);
         let mut queries = head;
-        let mut work = Work {
-            scores: device.buffer(QUERIES * KEYS),
-            p: device.buffer(QUERIES * KEYS),
-            sums: device.buffer(GROUP * size.dp),
-        };
+        let mut work = Work::new(device, size);
         let tiles = Tiles::begin(device.isa());
         for i in 0..s.group() {
             size.load(device, inputs, rows, s.query(kv, i), Some(s.scale()), &mut queries);
@@ -45,22 +41,34 @@ pub(in super::super) fn forward(device: &Device, inputs: &Inputs<'_, bf16>, out:
                     let at = (rows.start + first + r) * s.out_width() + head * s.d_head;
                     // SAFETY: as above, for these columns of `out`.
                     let to = unsafe { out.slice(at, s.d_head) };
-                    device.isa().run(Finish { sums: &work.sums[r * size.dp..][..s.d_head], factor: 1.0 / sum, to });
+                    device.isa().run(Finish { sums: work.sums(size, r), factor: 1.0 / sum, to });
                 }
             }
         }
     });
 }
 
-struct Work {
+pub(super) struct Work {
     scores: crate::Buffer<f32>,
     p: crate::Buffer<bf16>,
     sums: crate::Buffer<f32>,
 }
 
+impl Work {
+    pub(super) fn new(device: &Device, size: Padded) -> Self {
+        let (scores, p) = (device.buffer(QUERIES * KEYS), device.buffer(QUERIES * KEYS));
+        Self { scores, p, sums: device.buffer(GROUP * size.dp) }
+    }
+
+    /// Weighted sums of a row of the group.
+    pub(super) fn sums(&self, size: Padded, row: usize) -> &[f32] {
+        &self.sums[row * size.dp..][..size.d]
+    }
+}
+
 /// Attention of a group of queries from `first` on over all keys they may see; gives each row's maximum and sum, and
 /// leaves the weighted sums of values.
-fn query_group(
+pub(super) fn query_group(
     device: &Device,
     tiles: &Tiles,
     (shape, size): (AttentionShape, Padded),
@@ -132,10 +140,10 @@ impl SimdTask for RunningSoftmax<'_> {
     }
 }
 
-struct Finish<'a> {
-    sums: &'a [f32],
-    factor: f32,
-    to: &'a mut [bf16],
+pub(super) struct Finish<'a> {
+    pub(super) sums: &'a [f32],
+    pub(super) factor: f32,
+    pub(super) to: &'a mut [bf16],
 }
 impl SimdTask for Finish<'_> {
     type Output = ();

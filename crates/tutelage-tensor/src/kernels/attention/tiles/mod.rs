@@ -6,12 +6,14 @@
 mod backward;
 mod forward;
 mod head;
+mod paged;
 
 use std::ops::Range;
 
 use super::AttentionShape;
 pub(super) use backward::backward;
 pub(super) use forward::forward;
+pub(super) use paged::prompts;
 
 /// Queries of a tile pair.
 const QUERIES: usize = 32;
