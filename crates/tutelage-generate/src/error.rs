@@ -16,6 +16,12 @@ pub enum GenerateError {
     /// The tokenizer.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// Too much is asked at once.
+    #[error("{waiting} requests wait already; try again later")]
+    Busy {
+        /// How many wait.
+        waiting: usize,
+    },
     /// A wish that cannot be met.
     #[error("{0}")]
     Request(String),
@@ -29,6 +35,7 @@ impl GenerateError {
             GenerateError::Model(error) => error.is_request(),
             GenerateError::Token(error) => error.is_request(),
             GenerateError::Request(_) => true,
+            GenerateError::Busy { .. } => false,
         }
     }
 }

@@ -1,17 +1,23 @@
 //! Sampling text from a model.
 //!
 //! # Tour
-//! - [`Sampling`]: temperature, top-k, top-p, seed.
-//! - [`Generator`] holds a model and its tokenizer; [`Generator::open`] reads a model's folder,
-//!   [`Generator::continue_text`] continues a prompt token by token over a cache of keys and values, and
-//!   [`Generator::answer`] answers a chat.
+//! - [`Generator`]: a model, its tokenizer and chat template; makes prompts of texts and chats.
+//! - [`Engine`] takes [`Request`]s and writes many texts at once: sequences join and leave between steps, prompts come in parts,
+//!   keys and values lie in pages that prompts which begin alike share. What it writes comes as [`Event`]s.
+//! - [`Sampling`]: how tokens are drawn. A text depends on its request alone, not on what is written beside it.
 
+mod engine;
 mod error;
 mod folder;
 mod generator;
+mod pages;
+mod request;
 mod sampling;
+mod stop;
 
+pub use engine::{Engine, EngineLimits};
 pub use error::GenerateError;
 pub use folder::{read_chat_template, read_tokenizer};
-pub use generator::{Generator, StopReason};
-pub use sampling::Sampling;
+pub use generator::Generator;
+pub use request::{Event, Request, RequestId, StopReason};
+pub use sampling::{Sampling, TokenLogprobs};

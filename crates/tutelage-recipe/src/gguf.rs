@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use tutelage_generate::Generator;
-use tutelage_model::{GgufFile, StoredModel, Value};
-use tutelage_tensor::{Params, Precision};
+use tutelage_model::{GgufFile, Value};
 use tutelage_token::{Tokenizer, Vocabulary, VocabularyKind};
 
-use crate::{EngineChoice, RecipeError};
+use crate::RecipeError;
 
 /// ggml's type of a token that stands for nothing.
 const UNUSED: i32 = 5;
@@ -15,15 +13,6 @@ const UNUSED: i32 = 5;
 /// Whether a path is a GGUF file by its name.
 pub(crate) fn is_gguf(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
-}
-
-/// The model of a GGUF file, for generation.
-pub(crate) fn generator(path: &Path, engine: &EngineChoice) -> Result<Generator, RecipeError> {
-    let file = GgufFile::open(path)?;
-    let tokenizer = tokenizer(&file)?;
-    let template = chat_template(&file);
-    let model = StoredModel::from_gguf(file)?.decoder(Params::frozen(&engine.device()?, Precision::Bf16))?;
-    Ok(Generator::new(model, tokenizer, template)?)
 }
 
 /// The chat template of the metadata.

@@ -5,8 +5,8 @@
 //! - [`plan`]: every name resolved, every number checked, every stage with its cost.
 //! - [`run`]: the stages. Each leaves a `stage.json` with the hash of what it was made from, so a second run
 //!   keeps what is done, goes on where it stopped, and refuses to mix settings.
-//! - [`inspect`]: what any file or folder of ours is, and whether it is whole. [`continue_text`]: a model's
-//!   folder or GGUF file continues a prompt. [`convert`]: a GGUF file becomes a folder.
+//! - [`inspect`]: what any file or folder of ours is, and whether it is whole. [`continue_text`] and
+//!   [`continue_file`]: a model's folder or GGUF file continues prompts. [`convert`]: a GGUF file becomes a folder.
 
 mod convert;
 mod engine;
@@ -24,8 +24,12 @@ mod tokenizer;
 pub use convert::{ConvertRequest, Converted, convert};
 pub use engine::EngineChoice;
 pub use error::RecipeError;
-pub use generate::{GenerateRequest, Prompt, continue_text};
+pub use generate::{
+    ChatSession, Continuation, FileRequest, FileStats, GenerateRequest, Prompt, Written, WrittenToken, continue_file,
+    continue_text, open_generator,
+};
 pub use inspect::{Finding, Workload, inspect};
 pub use load::{Recipe, load};
 pub use tokenizer::{BuildRequest, Compression, build_tokenizer, open_tokenizer};
+pub use tutelage_generate::Sampling;
 pub use tutelage_token::BuildSizes;

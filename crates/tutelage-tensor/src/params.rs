@@ -101,13 +101,15 @@ pub struct Params {
     frozen: bool,
     /// Whether what is added has no gradient.
     fixing: bool,
+    /// Whether rows of forward products must not depend on the rows beside them.
+    serving: bool,
     entries: Vec<Param>,
 }
 
 impl Params {
     /// No parameters yet.
     pub fn new(device: &Device, precision: Precision) -> Self {
-        Self { device: device.clone(), precision, frozen: false, fixing: false, entries: Vec::new() }
+        Self { device: device.clone(), precision, frozen: false, fixing: false, serving: false, entries: Vec::new() }
     }
 
     /// The same for a model that will not learn: of matrices that are multiplied, only what a forward product
@@ -122,6 +124,12 @@ impl Params {
     /// kept, where products read those.
     pub fn fixed(device: &Device, precision: Precision) -> Self {
         Self { fixing: true, ..Self::frozen(device, precision) }
+    }
+
+    /// From now on a row of a forward product has the same bits whatever rows are beside it, and however many; packed
+    /// operands see to that anyway.
+    pub fn serve(&mut self) {
+        self.serving = true;
     }
 
     /// From now on, what is added learns.
@@ -236,7 +244,11 @@ impl Params {
     pub(crate) fn forward_rhs(&self, id: ParamId) -> Rhs<'_> {
         let param = self.get(id);
         let (n, k) = param.dims2();
-        self.rhs(param, &param.forward, (1, k), || PackedRhs::from_rows_nk(&self.device, n, k, &param.master[..]))
+        let pack = || PackedRhs::from_rows_nk(&self.device, n, k, &param.master[..]);
+        match self.rhs(param, &param.forward, (1, k), pack) {
+            Rhs::F32 { data, .. } if self.serving => Rhs::RowsF32(data),
+            rhs => rhs,
+        }
     }
 
     /// Right operand of `dy W` for `W [n, k]`.

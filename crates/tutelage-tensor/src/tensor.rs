@@ -120,11 +120,23 @@ impl Tensor {
         }
     }
 
-    /// A copy of the last row of a matrix, `[1, columns]`.
-    pub fn last_row(&self, device: &Device) -> Tensor {
-        let (rows, columns) = self.dims2();
-        let values = self.to_vec();
-        Tensor::rounded(device, [1, columns], &values[(rows - 1) * columns..], self.dtype())
+    /// A copy of some rows of a matrix, `[n, columns]`.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn rows(&self, device: &Device, rows: &[usize]) -> Tensor {
+        fn copy<T: Element>(from: &Tensor, device: &Device, rows: &[usize]) -> Tensor {
+            let (_, columns) = from.dims2();
+            let mut out = device.buffer::<T>(rows.len() * columns);
+            for (to, &row) in out.chunks_exact_mut(columns.max(1)).zip(rows) {
+                to.copy_from_slice(&from.slice::<T>()[row * columns..][..columns]);
+            }
+            Tensor::new([rows.len(), columns], out)
+        }
+        match self.dtype() {
+            DType::F32 => copy::<f32>(self, device, rows),
+            DType::Bf16 => copy::<bf16>(self, device, rows),
+        }
     }
 
     /// `self + other`, in place where the storage is not shared.

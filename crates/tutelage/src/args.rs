@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::generate::GenerateArgs;
+
 /// Train and distil language models: from raw text to an evaluated student.
 #[derive(Debug, Parser)]
 #[command(version, after_help = "Exit codes: 0 done, 1 failed or interrupted, 2 the request was wrong.")]
@@ -115,48 +117,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: TokenizerCommand,
     },
-    /// Continue a text with a model's folder or GGUF file
+    /// Continue texts with a model's folder or GGUF file, or chat with it
     #[command(after_help = "Examples:\n  tutelage generate runs/quickstart/models/teacher/model \
         --prompt \"And it came to pass\" --max-tokens 80\n  \
         tutelage generate SmolLM2-135M-Instruct.Q4_1.gguf --prompt \"The sea is\" --temperature 0\n  \
-        tutelage generate SmolLM2-135M-Instruct.Q4_1.gguf --chat --prompt \"What is the capital of France?\"")]
-    Generate {
-        /// The model's folder, or a GGUF file
-        model: PathBuf,
-        /// The text to continue; with --chat the user's message
-        #[arg(long, required_unless_present = "messages")]
-        prompt: Option<String>,
-        /// Answer as the model's chat template has it, instead of continuing the text
-        #[arg(long)]
-        chat: bool,
-        /// The system's message before the prompt (implies --chat)
-        #[arg(long, value_name = "TEXT", conflicts_with = "messages")]
-        system: Option<String>,
-        /// A chat to answer: a JSON file, an array of objects with role and content (implies --chat)
-        #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
-        messages: Option<PathBuf>,
-        /// Tools for the chat: a JSON file, an array of function schemas (implies --chat)
-        #[arg(long, value_name = "FILE")]
-        tools: Option<PathBuf>,
-        /// Most tokens to write
-        #[arg(long, default_value_t = 100)]
-        max_tokens: usize,
-        /// Divides the logits; 0 takes the most likely token always
-        #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
-        temperature: f64,
-        /// Only the most likely so many tokens; 0 for all
-        #[arg(long, default_value_t = 0)]
-        top_k: usize,
-        /// Only the most likely tokens that together reach this mass
-        #[arg(long, default_value_t = 0.95, allow_negative_numbers = true)]
-        top_p: f64,
-        /// Seed of the draws
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// Print JSON when done, instead of text as it comes
-        #[arg(long)]
-        json: bool,
-    },
+        tutelage generate SmolLM2-135M-Instruct.Q4_1.gguf --chat --prompt \"What is the capital of France?\"\n  \
+        tutelage generate SmolLM2-135M-Instruct.Q4_1.gguf --chat\n  \
+        tutelage generate models/smollm2 --file prompts.jsonl --out completions.jsonl --samples 4 --logprobs 5")]
+    Generate(Box<GenerateArgs>),
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,20 +7,19 @@ use std::process::ExitCode;
 use serde_json::json;
 use tutelage_recipe::plan::{PlanRow, plan};
 use tutelage_recipe::run::{RunOutcome, run};
-use tutelage_recipe::{
-    ConvertRequest, Converted, EngineChoice, GenerateRequest, Prompt, Workload, continue_text, convert, inspect, load,
-};
+use tutelage_recipe::{ConvertRequest, Converted, EngineChoice, Workload, convert, inspect, load};
 use tutelage_report::{RunData, table, verdict, write_html};
-use tutelage_run::{StopFlag, read_text};
+use tutelage_run::StopFlag;
 
 use crate::args::{Args, Command};
 use crate::bench::bench;
 use crate::failure::Failure;
+use crate::generate::generate;
 use crate::progress::Progress;
 use crate::tokenizer::tokenizer;
 
 /// Interrupted by Ctrl-C or SIGTERM; everything is saved, but the request is not done.
-const INTERRUPTED: u8 = 1;
+pub(crate) const INTERRUPTED: u8 = 1;
 
 pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
     let isa = match std::env::var("TUTELAGE_ISA") {
@@ -43,29 +42,12 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
             convert_model(&ConvertRequest { input, out, adapter, family, dtype, max_shard_bytes }, json)
         }
         Command::Tokenizer { what } => tokenizer(what),
-        Command::Generate {
-            model,
-            prompt,
-            chat,
-            system,
-            messages,
-            tools,
-            max_tokens,
-            temperature,
-            top_k,
-            top_p,
-            seed,
-            json,
-        } => {
-            let prompt = chat_or_text(prompt, chat, system, (messages.as_deref(), tools.as_deref()))?;
-            let request = GenerateRequest { model, prompt, max_tokens, temperature, top_k, top_p, seed, engine };
-            generate(&request, json)
-        }
+        Command::Generate(args) => generate(*args, engine),
     }
 }
 
 /// Raised by the first Ctrl-C or SIGTERM; the second one ends the process at once.
-fn stop_flag() -> Result<StopFlag, Failure> {
+pub(crate) fn stop_flag() -> Result<StopFlag, Failure> {
     let flag = StopFlag::default();
     let raised = flag.clone();
     let handler = move || {
@@ -232,64 +214,6 @@ fn convert_model(request: &ConvertRequest, json: bool) -> Result<ExitCode, Failu
     } else {
         let entries = done.vocab_size.map_or("no tokenizer".to_owned(), |n| format!("tokenizer of {n} entries"));
         println!("{out}: {}, {} weights in {}, {entries}", done.family, done.n_weights, done.dtype);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// What is asked: a text to continue, or a chat to answer.
-fn chat_or_text(
-    prompt: Option<String>,
-    chat: bool,
-    system: Option<String>,
-    (messages, tools): (Option<&Path>, Option<&Path>),
-) -> Result<Prompt, Failure> {
-    let prompt = prompt.unwrap_or_default();
-    if !(chat || system.is_some() || messages.is_some() || tools.is_some()) {
-        return Ok(Prompt::Text(prompt));
-    }
-    let messages = match messages {
-        Some(path) => read_text(path)?,
-        None => {
-            let system = system.map(|content| json!({ "role": "system", "content": content }));
-            let user = json!({ "role": "user", "content": prompt });
-            json!(system.into_iter().chain([user]).collect::<Vec<_>>()).to_string()
-        }
-    };
-    let tools = tools.map(read_text).transpose()?;
-    let now =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
-    Ok(Prompt::Chat { messages, tools, now })
-}
-
-fn generate(request: &GenerateRequest, json: bool) -> Result<ExitCode, Failure> {
-    let stop = stop_flag()?;
-    let mut text = String::new();
-    let mut failed = None;
-    let mut begun = false;
-    let reason = continue_text(request, &stop, &mut |part| {
-        text.push_str(part);
-        if !json && failed.is_none() {
-            // The prompt waits for the first part, so that a refused request prints nothing.
-            let prompt = match &request.prompt {
-                Prompt::Text(text) if !begun => text,
-                _ => "",
-            };
-            begun = true;
-            let mut out = std::io::stdout().lock();
-            failed = write!(out, "{prompt}{part}").and_then(|()| out.flush()).err();
-        }
-    })?;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    if json {
-        let mut out = json!({ "text": text, "stop_reason": reason });
-        if let Prompt::Text(prompt) = &request.prompt {
-            out["prompt"] = json!(prompt);
-        }
-        print_json(&out)?;
-    } else {
-        println!();
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,8 +6,10 @@
 
 mod args;
 mod bench;
+mod chat;
 mod commands;
 mod failure;
+mod generate;
 mod progress;
 mod tokenizer;
 

@@ -66,6 +66,11 @@ impl DecoderConfig {
         Ok(config)
     }
 
+    /// The length that decides the angles of a document: zero if its own does not.
+    pub fn rotated_by(&self, len: usize) -> usize {
+        if matches!(self.rope_scaling, RopeScaling::Dynamic { .. }) && len > self.max_positions { len } else { 0 }
+    }
+
     /// Positions that the model can rotate to: more than `max_positions` where a scaling extends them.
     pub fn n_positions(&self) -> usize {
         self.rope_scaling.n_positions(self.max_positions)

@@ -41,7 +41,9 @@ fn greedy_continuations_agree_with_transformers() {
         let mut cache = model.new_cache(expected.len());
         let mut new = found.clone();
         while found.len() < expected.len() {
-            let hidden = model.continue_hidden(&new, &mut cache).last_row(model.params().device());
+            let hidden = model.continue_hidden(&new, &mut cache);
+            let last = hidden.dims2().0 - 1;
+            let hidden = hidden.rows(model.params().device(), &[last]);
             let row = model.logits(hidden).to_vec();
             let best = (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
             new = vec![best as i32];

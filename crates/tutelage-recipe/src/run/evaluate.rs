@@ -1,10 +1,12 @@
 //! What a trained model makes of held-out text, and what it writes.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tutelage_eval::evaluate;
-use tutelage_generate::{Generator, Sampling};
+use tutelage_generate::{Engine, EngineLimits, Event, Generator, Request, Sampling};
 use tutelage_run::records::Sample;
-use tutelage_run::{Event, hash_file, write_json};
+use tutelage_run::{hash_file, write_json};
 
 use super::session::{Flow, Made, Session};
 use super::shards::Packed;
@@ -48,9 +50,9 @@ impl Session<'_> {
                 None => session.load_trained(name)?,
             };
             let found = evaluate(&model, &packed.heldout);
-            session.observer.event(&Event::Progress { done: 1, note: "" });
+            session.observer.event(&tutelage_run::Event::Progress { done: 1, note: "" });
             let generator = Generator::new(model, tokenizer.tokenizer.clone(), None)?;
-            let Flow::Done(samples) = session.samples(&generator)? else { return Ok(Flow::Stopped) };
+            let Flow::Done(samples) = session.samples(generator)? else { return Ok(Flow::Stopped) };
             let evaluation = Evaluation {
                 heldout_loss: found.loss(),
                 heldout_perplexity: found.perplexity(),
@@ -71,25 +73,43 @@ impl Session<'_> {
         })
     }
 
-    fn samples(&mut self, generator: &Generator) -> Result<Flow<Vec<Sample>>, RecipeError> {
+    /// All prompts are continued together, which changes none of the texts.
+    fn samples(&mut self, generator: Generator) -> Result<Flow<Vec<Sample>>, RecipeError> {
         let spec = &self.plan.recipe.spec;
-        let sampling = Sampling {
-            max_tokens: spec.samples.max_tokens,
-            temperature: spec.samples.temperature,
-            top_k: 0,
-            top_p: spec.samples.top_p,
-            seed: spec.seed,
-        };
-        let mut out = Vec::new();
-        for prompt in &spec.samples.prompts {
-            let mut text = String::new();
-            generator.continue_text(prompt, &sampling, self.stop, &mut |part| text.push_str(part))?;
-            if self.stop.is_raised() {
-                return Ok(Flow::Stopped);
-            }
-            out.push(Sample { prompt: prompt.clone(), text });
-            self.observer.event(&Event::Progress { done: 1 + out.len() as u64, note: "" });
+        let samples = &spec.samples;
+        let generator = Arc::new(generator);
+        let sampling =
+            Sampling { temperature: samples.temperature, top_p: samples.top_p, seed: spec.seed, ..Sampling::default() };
+        let mut requests = Vec::new();
+        for prompt in &samples.prompts {
+            requests.push(Request {
+                sampling: sampling.clone(),
+                ..Request::new(generator.prompt(prompt)?, samples.max_tokens)
+            });
         }
-        Ok(Flow::Done(out))
+        let positions = generator.model().config().n_positions();
+        let tokens = requests.iter().map(|r| r.prompt.len().saturating_add(r.max_tokens).min(positions) + 64).sum();
+        let mut engine = Engine::new(generator, EngineLimits { cache_tokens: tokens, ..EngineLimits::default() });
+        let mut out: Vec<Sample> =
+            samples.prompts.iter().map(|prompt| Sample { prompt: prompt.clone(), text: String::new() }).collect();
+        let mut ids = Vec::new();
+        for request in requests {
+            ids.push(engine.submit(request)?);
+        }
+        let mut done = 1;
+        let observer = &mut *self.observer;
+        engine.run(self.stop, &mut |event| {
+            if let Event::Token { request, text, .. } | Event::Done { request, text, .. } = &event
+                && let Some(sample) = ids.iter().position(|id| id == request)
+            {
+                out[sample].text.push_str(text);
+            }
+            if matches!(event, Event::Done { .. }) {
+                done += 1;
+                observer.event(&tutelage_run::Event::Progress { done, note: "" });
+            }
+            Ok(())
+        })?;
+        Ok(if self.stop.is_raised() { Flow::Stopped } else { Flow::Done(out) })
     }
 }

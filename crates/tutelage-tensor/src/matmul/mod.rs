@@ -20,6 +20,7 @@ mod pack_avx512;
 #[cfg(target_arch = "x86_64")]
 mod part;
 mod product;
+mod rows_f32;
 mod spin;
 mod strided_f32;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use half::bf16;
 
 use super::pack::PackedRhs;
-use super::{strided_f32, tiled, widened};
+use super::{rows_f32, strided_f32, tiled, widened};
 use crate::Device;
 
 /// Left operand, row-major `[m, k]`.
@@ -34,6 +34,8 @@ pub enum Rhs<'a> {
         /// Distance between columns (along `n`).
         column_stride: usize,
     },
+    /// f32 as it is stored, `[n, k]`, for products whose rows do not depend on the rows beside them.
+    RowsF32(&'a [f32]),
 }
 
 impl<'a> Rhs<'a> {
@@ -42,7 +44,7 @@ impl<'a> Rhs<'a> {
     pub(crate) fn packed(self) -> &'a PackedRhs {
         match self {
             Rhs::Packed(packed) => packed,
-            Rhs::F32 { .. } => unreachable!("bf16 weights are packed for tiles"),
+            Rhs::F32 { .. } | Rhs::RowsF32(_) => unreachable!("bf16 weights are packed for tiles"),
         }
     }
 }
@@ -110,6 +112,9 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
         (Lhs::ColumnsF32(a), Rhs::F32 { data, row_stride, column_stride }) => {
             strided_f32::matmul(device, (m, n, k), (a, 1, m), (data, row_stride, column_stride), out);
         }
+        (Lhs::F32(a), Rhs::RowsF32(b)) => rows_f32::matmul(device, (m, n, k), a, b, out),
+        (Lhs::Bf16(a), Rhs::RowsF32(b)) => rows_f32::matmul(device, (m, n, k), &widened(device, a), b, out),
+        (Lhs::ColumnsF32(_), Rhs::RowsF32(_)) => panic!("a left operand by columns and a right one by rows"),
         (Lhs::Bf16(a), Rhs::F32 { data, row_stride, column_stride }) => {
             let wide = widened(device, a);
             strided_f32::matmul(device, (m, n, k), (&wide, k, 1), (data, row_stride, column_stride), out);
@@ -121,7 +126,9 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
             super::tiles::columns(device, (m, m), a, b, out);
         }
         #[cfg(target_arch = "x86_64")]
-        (Lhs::Columns(_), Rhs::F32 { .. }) => panic!("a left operand by columns needs a packed right operand"),
+        (Lhs::Columns(_), Rhs::F32 { .. } | Rhs::RowsF32(_)) => {
+            panic!("a left operand by columns needs a packed right operand")
+        }
         (Lhs::F32(_) | Lhs::ColumnsF32(_), Rhs::Packed(_)) => panic!("an f32 left operand needs an f32 right operand"),
     }
 }

@@ -72,10 +72,23 @@ fn f32_products_agree_with_naive_loops() {
             let (a32, b32) = (wide(&a), wide(&b_nk));
             let rhs = Rhs::F32 { data: &b32, row_stride: 1, column_stride: k };
             for lhs in [Lhs::F32(&a32), Lhs::Bf16(&a)] {
-                let mut out = vec![f32::NAN; m * n];
-                matmul(&device, (m, n, k), lhs, rhs, Out::F32(&mut out));
-                check(&device, (m, n, k), &out, &expected, 1e-5);
+                for rhs in [rhs, Rhs::RowsF32(&b32)] {
+                    let mut out = vec![f32::NAN; m * n];
+                    matmul(&device, (m, n, k), lhs, rhs, Out::F32(&mut out));
+                    check(&device, (m, n, k), &out, &expected, 1e-5);
+                }
             }
+            // To other outputs.
+            let (ones, rhs) = (vec![1.0; m * n], Rhs::RowsF32(&b32));
+            let plus_one: Vec<f64> = expected.iter().map(|x| x + 1.0).collect();
+            let (mut added, mut sum) = (ones.clone(), vec![f32::NAN; m * n]);
+            matmul(&device, (m, n, k), Lhs::F32(&a32), rhs, Out::AddF32(&mut added));
+            matmul(&device, (m, n, k), Lhs::F32(&a32), rhs, Out::SumF32 { from: &ones, out: &mut sum });
+            let mut rounded = vec![bf16::ZERO; m * n];
+            matmul(&device, (m, n, k), Lhs::F32(&a32), rhs, Out::Bf16(&mut rounded));
+            check(&device, (m, n, k), &added, &plus_one, 1e-5);
+            check(&device, (m, n, k), &sum, &plus_one, 1e-5);
+            check(&device, (m, n, k), &wide(&rounded), &expected, 1e-2);
         }
     }
 }

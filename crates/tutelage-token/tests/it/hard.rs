@@ -1,7 +1,7 @@
 //! Hard strings: ids by sentencepiece (`fixtures/make.py`) and tiktoken, and texts that come back.
 
 use serde_json::Value;
-use tutelage_token::Tokenizer;
+use tutelage_token::{Decoder, Tokenizer};
 
 fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -65,6 +65,29 @@ fn text_is_no_control_token() {
         for case in hard() {
             let ids = tokenizer.encode(case["text"].as_str().unwrap()).unwrap();
             assert!(!ids.iter().any(|id| [0, 1, 2].contains(id)), "{case}");
+        }
+    }
+}
+
+/// Text that comes token by token is the text of all tokens, spaces between words included.
+#[test]
+fn streams_are_whole_texts() {
+    for tokenizer in ["internlm2", "unigram"].map(sentencepiece) {
+        for case in hard() {
+            let ids = tokenizer.encode(case["text"].as_str().unwrap()).unwrap();
+            for n_context in [0, 3, 9] {
+                let (context, rest) = ids.split_at(n_context.min(ids.len()));
+                // A context that ends inside a character is not what a stream begins after.
+                if tokenizer.decode(context).unwrap().ends_with('\u{fffd}') {
+                    continue;
+                }
+                let mut decoder = Decoder::after(&tokenizer, context).unwrap();
+                let mut shown: String = rest.iter().map(|&id| decoder.push(&tokenizer, id).unwrap()).collect();
+                shown.push_str(&decoder.finish(&tokenizer).unwrap());
+                let all = tokenizer.decode(&ids).unwrap();
+                assert!(all.ends_with(&shown), "{case}: {shown:?}");
+                assert!(n_context > 0 || all == shown, "{case}: {shown:?}");
+            }
         }
     }
 }

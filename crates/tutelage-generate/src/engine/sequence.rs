@@ -1,0 +1,121 @@
+//! One sample of one request, on its way.
+
+use std::sync::Arc;
+
+use tutelage_run::Hash;
+use tutelage_tensor::kernels::attention::PAGE;
+use tutelage_token::Decoder as TextDecoder;
+
+use crate::pages::{PageTable, prefixes};
+use crate::sampling::Sampler;
+use crate::stop::StopText;
+use crate::{GenerateError, Generator, Request, RequestId};
+
+/// One sample of one request.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    pub(super) id: RequestId,
+    pub(super) sample: usize,
+    pub(super) request: Arc<Request>,
+    /// Prompt, then what was drawn.
+    pub(super) ids: Vec<i32>,
+    /// Tokens whose keys and values are stored.
+    pub(super) n_stored: usize,
+    pub(super) pages: Vec<u32>,
+    /// Pages given back because no window reaches them.
+    n_forgotten: usize,
+    /// Names of the prompt's whole pages.
+    prefixes: Arc<[Hash]>,
+    pub(super) n_published: usize,
+    /// Pages set aside for it.
+    pub(super) n_reserved: usize,
+    pub(super) sampler: Sampler,
+    pub(super) decoder: TextDecoder,
+    pub(super) stop: StopText,
+    pub(super) prompt_logprobs: Vec<crate::TokenLogprobs>,
+}
+
+impl Sequence {
+    /// The samples of a request.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub(super) fn of(id: RequestId, request: Request, generator: &Generator) -> Result<Vec<Self>, GenerateError> {
+        let request = Arc::new(request);
+        let rotated_by = generator.model().config().rotated_by(request.prompt.len());
+        let prefixes: Arc<[Hash]> = prefixes(&request.prompt, rotated_by).into();
+        let decoder = TextDecoder::after(generator.tokenizer(), &request.prompt)?;
+        let one = |sample| Self {
+            id,
+            sample,
+            ids: request.prompt.iter().map(|&id| id as i32).collect(),
+            n_stored: 0,
+            pages: Vec::new(),
+            n_forgotten: 0,
+            prefixes: Arc::clone(&prefixes),
+            n_published: 0,
+            n_reserved: 0,
+            sampler: Sampler::new(request.sampling.clone(), sample, &request.prompt),
+            decoder: decoder.clone(),
+            stop: StopText::new(request.stop.clone()),
+            prompt_logprobs: Vec::new(),
+            request: Arc::clone(&request),
+        };
+        Ok((0..request.n_samples).map(one).collect())
+    }
+
+    pub(super) fn n_prompt(&self) -> usize {
+        self.request.prompt.len()
+    }
+
+    pub(super) fn n_drawn(&self) -> usize {
+        self.ids.len() - self.n_prompt()
+    }
+
+    /// Whether its prompt is not stored yet.
+    pub(super) fn reads_prompt(&self) -> bool {
+        self.n_stored < self.n_prompt()
+    }
+
+    /// Begins with what other prompts have left; the last token goes through the model in any case.
+    pub(super) fn begin(&mut self, table: &mut PageTable) {
+        // Log-probabilities of the prompt need all of its rows.
+        let most = if self.request.prompt_logprobs.is_some() { 0 } else { (self.n_prompt() - 1) / PAGE };
+        self.pages = table.shared(&self.prefixes[..most.min(self.prefixes.len())]);
+        self.n_stored = self.pages.len() * PAGE;
+        self.n_published = self.pages.len();
+    }
+
+    /// Takes pages for so many more tokens.
+    pub(super) fn grow(&mut self, n: usize, table: &mut PageTable) {
+        while self.pages.len() * PAGE < self.n_stored + n {
+            // There is a page for each that was set aside.
+            let Some(page) = table.take() else { unreachable!("pages were reserved for this sequence") };
+            self.pages.push(page);
+        }
+    }
+
+    /// Counts tokens as stored; whole pages of the prompt can be shared then.
+    pub(super) fn stored(&mut self, n: usize, table: &mut PageTable) {
+        self.n_stored += n;
+        while self.n_published < self.prefixes.len() && (self.n_published + 1) * PAGE <= self.n_stored {
+            table.publish(self.pages[self.n_published], &self.prefixes[self.n_published]);
+            self.n_published += 1;
+        }
+    }
+
+    /// Gives back pages that no later token sees.
+    pub(super) fn forget(&mut self, window: usize, table: &mut PageTable) {
+        let first_seen = (self.n_stored + 1).saturating_sub(window) / PAGE;
+        while self.n_forgotten < first_seen.min(self.pages.len()) {
+            table.release(self.pages[self.n_forgotten]);
+            self.n_forgotten += 1;
+        }
+    }
+
+    /// Gives back all pages.
+    pub(super) fn end(&mut self, table: &mut PageTable) {
+        self.pages[self.n_forgotten..].iter().for_each(|&page| table.release(page));
+        table.unreserve(self.n_reserved);
+    }
+}

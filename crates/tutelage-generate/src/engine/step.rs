@@ -1,0 +1,222 @@
+//! A step: a token for each text, and a part of the prompts that have come.
+
+use std::ops::Range;
+
+use tutelage_model::Part;
+use tutelage_tensor::Tensor;
+use tutelage_tensor::kernels::attention::PAGE;
+
+use super::{Engine, Sequence};
+use crate::sampling::token_logprobs;
+use crate::{Event, GenerateError, StopReason};
+
+/// Rows whose logits are in memory together.
+const LOGIT_ROWS: usize = 64;
+
+/// What of a sequence goes through the model in a step.
+struct Slice {
+    /// Its tokens.
+    tokens: Range<usize>,
+    is_prompt: bool,
+    /// First row of the batch.
+    row: usize,
+}
+
+impl Engine {
+    /// A token for each text that is being written, and a part of the prompts.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn step(&mut self) -> Result<Vec<Event>, GenerateError> {
+        let generator = std::sync::Arc::clone(&self.generator);
+        let device = generator.model().params().device().clone();
+        device.enter(|| {
+            self.admit();
+            let slices = self.slices();
+            if slices.iter().all(|slice| slice.tokens.is_empty()) {
+                return Ok(Vec::new());
+            }
+            let hidden = self.hidden(&slices);
+            self.continue_all(&slices, &hidden)
+        })
+    }
+
+    /// Begins what there is room for, first come first served. Samples of a request wait for the prompt of the first.
+    fn admit(&mut self) {
+        let mut skipped = std::collections::VecDeque::new();
+        while self.running.len() < self.limits.max_running {
+            let Some(mut sequence) = self.waiting.pop_front() else { break };
+            let of_it = |other: &Sequence| other.id == sequence.id && other.sample == 0;
+            let waits = sequence.sample > 0 && self.running.iter().any(|other| of_it(other) && other.reads_prompt());
+            if waits {
+                skipped.push_back(sequence);
+                continue;
+            }
+            sequence.n_reserved = self.pages_for(&sequence.request);
+            if !self.pages.reserve(sequence.n_reserved) {
+                self.waiting.push_front(sequence);
+                break;
+            }
+            sequence.begin(&mut self.pages);
+            self.running.push(sequence);
+        }
+        while let Some(sequence) = skipped.pop_back() {
+            self.waiting.push_front(sequence);
+        }
+    }
+
+    /// What each running sequence does; pages are taken for it.
+    fn slices(&mut self) -> Vec<Slice> {
+        let (mut left, mut row) = (self.limits.prompt_tokens, 0);
+        let mut out = Vec::new();
+        for sequence in &mut self.running {
+            let first = sequence.n_stored;
+            let is_prompt = sequence.reads_prompt();
+            let n = match is_prompt {
+                // Parts end at pages, unless they end the prompt.
+                true => match (sequence.n_prompt() - first).min(left) {
+                    n if first + n == sequence.n_prompt() => n,
+                    n => n / PAGE * PAGE,
+                },
+                false => 1,
+            };
+            if is_prompt {
+                left -= n;
+            }
+            sequence.grow(n, &mut self.pages);
+            out.push(Slice { tokens: first..first + n, is_prompt, row });
+            row += n;
+        }
+        out
+    }
+
+    fn hidden(&mut self, slices: &[Slice]) -> Tensor {
+        let parts: Vec<Part<'_>> = self
+            .running
+            .iter()
+            .zip(slices)
+            .filter(|(_, slice)| !slice.tokens.is_empty())
+            .map(|(sequence, slice)| Part {
+                ids: &sequence.ids[slice.tokens.clone()],
+                first: slice.tokens.start,
+                len: if slice.is_prompt { sequence.n_prompt() } else { slice.tokens.end },
+                pages: &sequence.pages,
+                is_prompt: slice.is_prompt,
+            })
+            .collect();
+        self.generator.model().batch_hidden(&parts, &mut self.pool)
+    }
+
+    fn continue_all(&mut self, slices: &[Slice], hidden: &Tensor) -> Result<Vec<Event>, GenerateError> {
+        let window = self.window();
+        let mut events = Vec::new();
+        let mut running = std::mem::take(&mut self.running);
+        // Rows that a token is drawn from.
+        let mut drawing = Vec::new();
+        for (i, (sequence, slice)) in running.iter_mut().zip(slices).enumerate() {
+            if slice.tokens.is_empty() {
+                continue;
+            }
+            sequence.stored(slice.tokens.len(), &mut self.pages);
+            if slice.is_prompt && sequence.request.prompt_logprobs.is_some() && sequence.sample == 0 {
+                self.prompt_logprobs(sequence, slice, hidden);
+                if !sequence.reads_prompt() {
+                    let logprobs = std::mem::take(&mut sequence.prompt_logprobs);
+                    events.push(Event::Prompt { request: sequence.id, logprobs });
+                }
+            }
+            if !sequence.reads_prompt() && sequence.request.max_tokens > 0 {
+                drawing.push((i, slice.row + slice.tokens.len() - 1));
+            }
+            if let Some(window) = window {
+                sequence.forget(window, &mut self.pages);
+            }
+        }
+        let mut reasons: Vec<Option<StopReason>> = running.iter().map(|_| None).collect();
+        for group in drawing.chunks(LOGIT_ROWS) {
+            let rows: Vec<usize> = group.iter().map(|(_, row)| *row).collect();
+            let mut logits = self.logits(hidden, &rows);
+            for ((i, _), logits_v) in group.iter().zip(logits.iter_mut()) {
+                reasons[*i] = self.draw(&mut running[*i], logits_v, &mut events)?;
+            }
+        }
+        for (mut sequence, reason) in running.into_iter().zip(reasons) {
+            let looked_at = sequence.request.max_tokens == 0 && !sequence.reads_prompt();
+            match reason.or(looked_at.then_some(StopReason::MaxTokens)) {
+                None => self.running.push(sequence),
+                Some(reason) => {
+                    sequence.end(&mut self.pages);
+                    events.push(self.done(&mut sequence, reason)?);
+                }
+            }
+        }
+        Ok(events)
+    }
+
+    /// Logits of some rows, as many as the tokenizer has entries: rows beyond stand for nothing.
+    fn logits(&self, hidden: &Tensor, rows: &[usize]) -> Vec<Vec<f32>> {
+        let model = self.generator.model();
+        let logits = model.logits(hidden.rows(model.params().device(), rows));
+        let (n, width) = (self.generator.tokenizer().vocab_size(), logits.dims2().1);
+        logits.slice::<f32>().chunks_exact(width).map(|row| row[..n].to_vec()).collect()
+    }
+
+    fn prompt_logprobs(&self, sequence: &mut Sequence, slice: &Slice, hidden: &Tensor) {
+        let n_top = sequence.request.prompt_logprobs.unwrap_or(0);
+        // A row says how likely the next token is; what follows the last one is not of the prompt.
+        let rows: Vec<usize> = slice.tokens.clone().filter(|at| at + 1 < sequence.n_prompt()).collect();
+        for group in rows.chunks(LOGIT_ROWS) {
+            let of_batch: Vec<usize> = group.iter().map(|at| slice.row + at - slice.tokens.start).collect();
+            for (at, logits_v) in group.iter().zip(self.logits(hidden, &of_batch)) {
+                let id = sequence.ids[at + 1] as u32;
+                sequence.prompt_logprobs.push(token_logprobs(&logits_v, id, n_top));
+            }
+        }
+    }
+
+    /// Draws a token; says why the text ends, if it does.
+    fn draw(
+        &self,
+        sequence: &mut Sequence,
+        logits_v: &mut [f32],
+        events: &mut Vec<Event>,
+    ) -> Result<Option<StopReason>, GenerateError> {
+        let raw = sequence.request.logprobs.map(|n_top| (logits_v.to_vec(), n_top));
+        let id = sequence.sampler.draw(logits_v);
+        if !sequence.request.ignores_end && self.generator.ends(id) {
+            return Ok(Some(StopReason::EndOfDocument));
+        }
+        if sequence.request.stop_ids.contains(&id) {
+            return Ok(Some(StopReason::Stop));
+        }
+        sequence.ids.push(id as i32);
+        let text = sequence.decoder.push(self.generator.tokenizer(), id)?;
+        let (text, met) = sequence.stop.push(&text);
+        let logprobs = raw.map(|(raw_v, n_top)| token_logprobs(&raw_v, id, n_top));
+        events.push(Event::Token { request: sequence.id, sample: sequence.sample, id, logprobs, text });
+        Ok(if met.is_some() {
+            Some(StopReason::Stop)
+        } else if sequence.n_drawn() == sequence.request.max_tokens {
+            Some(StopReason::MaxTokens)
+        } else if sequence.ids.len() == self.generator.model().config().n_positions() {
+            Some(StopReason::ContextFull)
+        } else {
+            None
+        })
+    }
+
+    /// The last event of a sample.
+    pub(super) fn done(&self, sequence: &mut Sequence, reason: StopReason) -> Result<Event, GenerateError> {
+        // After a stop string nothing more is shown.
+        let text = match reason {
+            StopReason::Stop => String::new(),
+            _ => {
+                let left = sequence.decoder.finish(self.generator.tokenizer())?;
+                let (shown, met) = sequence.stop.push(&left);
+                shown + &if met.is_none() { sequence.stop.finish() } else { String::new() }
+            }
+        };
+        let (request, sample, n_tokens) = (sequence.id, sequence.sample, sequence.n_drawn());
+        Ok(Event::Done { request, sample, reason, text, n_tokens })
+    }
+}

@@ -1,0 +1,184 @@
+//! A file of prompts to a file of completions, in the same order; one that was interrupted goes on.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tutelage_generate::{Engine, EngineLimits, Event};
+use tutelage_run::{FileError, Hash, Journal, StopFlag, hash_bytes, hash_file, read_json, read_text, write_json};
+
+use super::{Continuation, Prompt, Written, open_generator, take};
+use crate::stored;
+use crate::{EngineChoice, RecipeError};
+
+/// Prompts to continue, and how.
+#[derive(Debug, Clone)]
+pub struct FileRequest {
+    /// The model's folder, or a GGUF file.
+    pub model: PathBuf,
+    /// JSON lines with `prompt` or `messages` (and `tools`); other fields are carried over.
+    pub prompts: PathBuf,
+    /// Where the same lines go, with `completions`.
+    pub out: PathBuf,
+    /// How.
+    pub how: Continuation,
+    /// Prompts that are worked on together.
+    pub batch_size: usize,
+    /// Seconds since 1970, for templates that ask for the date.
+    pub now: i64,
+    /// What to compute with.
+    pub engine: EngineChoice,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStats {
+    /// Lines of prompts.
+    pub n_prompts: usize,
+    /// Of these, lines that were there already.
+    pub n_kept: usize,
+    /// Lines that are written now, in all.
+    pub n_done: usize,
+    /// Tokens drawn by this process.
+    pub n_tokens: usize,
+}
+
+/// Beside the output: what it was made of, so that two runs are not mixed.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Beginning {
+    format: String,
+    fingerprint: Hash,
+}
+
+/// Continues every prompt of a file. What is written already is kept, if it was made of the same prompts by the same model
+/// in the same way. `progress` is given the lines done.
+///
+/// # Errors
+/// When a line is no prompt or does not fit into the model, or the output is there and was made otherwise.
+pub fn continue_file(
+    request: &FileRequest,
+    stop: &StopFlag,
+    progress: &mut dyn FnMut(FileStats),
+) -> Result<FileStats, RecipeError> {
+    request.how.sampling.validate()?;
+    let lines = read_prompts(request)?;
+    let (mut journal, n_kept) = open_output(request, lines.len())?;
+    let mut stats = FileStats { n_prompts: lines.len(), n_kept, n_done: n_kept, n_tokens: 0 };
+    progress(stats);
+    if n_kept == lines.len() {
+        return Ok(stats);
+    }
+    let generator = Arc::new(open_generator(&request.model, &request.engine)?);
+    let prompts = lines[n_kept..].iter().enumerate().map(|(i, line)| {
+        let at = |error: RecipeError| {
+            let found = format!("line {}: {error}", n_kept + i + 1);
+            RecipeError::from(FileError::content(&request.prompts, found))
+        };
+        prompt_of(line, request.now).and_then(|prompt| prompt.ids(&generator)).map_err(at)
+    });
+    let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
+    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+    let cache_tokens = request.how.cache_tokens(longest, &generator).saturating_mul(request.batch_size);
+    let max_running = request.batch_size * request.how.n_samples;
+    let mut engine =
+        Engine::new(Arc::clone(&generator), EngineLimits { cache_tokens, max_running, ..Default::default() });
+    let mut numbers = BTreeMap::new();
+    for (i, prompt) in prompts.into_iter().enumerate() {
+        let id = engine.submit(request.how.request(prompt)).map_err(|error| {
+            let found = format!("line {}: {error}", n_kept + i + 1);
+            RecipeError::from(FileError::content(&request.prompts, found))
+        })?;
+        numbers.insert(id, n_kept + i);
+    }
+    let mut open: BTreeMap<usize, (Vec<Written>, usize)> = BTreeMap::new();
+    while !engine.is_idle() && !stop.is_raised() {
+        for event in engine.step()? {
+            let (Event::Prompt { request: id, .. }
+            | Event::Token { request: id, .. }
+            | Event::Done { request: id, .. }) = &event;
+            let n = request.how.n_samples;
+            let (written, left) = open.entry(numbers[id]).or_insert_with(|| (vec![Written::empty(); n], n));
+            if let Event::Done { n_tokens, .. } = &event {
+                stats.n_tokens += n_tokens;
+            }
+            *left -= usize::from(take(written, event, &generator));
+        }
+        // In the order of the prompts.
+        while let Some((written, 0)) = open.get(&stats.n_done) {
+            let mut line = lines[stats.n_done].clone();
+            line.insert("completions".to_owned(), serde_json::to_value(written).unwrap_or_default());
+            journal.append(&line)?;
+            open.remove(&stats.n_done);
+            stats.n_done += 1;
+            progress(stats);
+        }
+    }
+    journal.sync()?;
+    Ok(stats)
+}
+
+fn read_prompts(request: &FileRequest) -> Result<Vec<Map<String, Value>>, RecipeError> {
+    let path = &request.prompts;
+    let file = BufReader::new(File::open(path).map_err(FileError::io("read", path))?);
+    let mut out = Vec::new();
+    for (i, line) in file.lines().enumerate() {
+        let fault = |found: String| RecipeError::from(FileError::content(path, format!("line {}: {found}", i + 1)));
+        let line = line.map_err(|error| fault(error.to_string()))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let value: Map<String, Value> =
+            serde_json::from_str(&line).map_err(|error| fault(format!("no JSON object: {error}")))?;
+        prompt_of(&value, 0).map_err(|error| fault(error.to_string()))?;
+        out.push(value);
+    }
+    if out.is_empty() {
+        return Err(FileError::content(path, "holds no prompts").into());
+    }
+    Ok(out)
+}
+
+fn prompt_of(line: &Map<String, Value>, now: i64) -> Result<Prompt, RecipeError> {
+    match (line.get("prompt"), line.get("messages")) {
+        (Some(Value::String(text)), None) => Ok(Prompt::Text(text.clone())),
+        (None, Some(messages @ Value::Array(_))) => {
+            let tools = line.get("tools").map(Value::to_string);
+            Ok(Prompt::Chat { messages: messages.to_string(), tools, now })
+        }
+        _ => Err(RecipeError::request("expected 'prompt', a text, or 'messages', an array")),
+    }
+}
+
+/// The output, open behind its whole lines, and how many these are.
+fn open_output(request: &FileRequest, n_prompts: usize) -> Result<(Journal, usize), RecipeError> {
+    let fingerprint = format!(
+        "{} {} {:?} {:?}",
+        stored::hash(&request.model)?,
+        hash_file(&request.prompts)?,
+        request.how,
+        request.engine.isa()?
+    );
+    let beginning =
+        Beginning { format: "tutelage-completions-1".to_owned(), fingerprint: hash_bytes(fingerprint.as_bytes()) };
+    let (out, mut name) = (&request.out, request.out.as_os_str().to_owned());
+    name.push(".state.json");
+    let beside = PathBuf::from(name);
+    if !out.exists() {
+        write_json(&beside, &beginning)?;
+        return Ok((Journal::open_at(out, 0)?, 0));
+    }
+    let same = beside.exists() && read_json::<Beginning>(&beside)? == beginning;
+    if !same {
+        let found = "is there already, and was made of other prompts, by another model or in another way; choose another \
+                     path, or remove it";
+        return Err(FileError::content(out, found).into());
+    }
+    let text = read_text(out)?;
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    let n_kept = text[..whole].lines().count().min(n_prompts);
+    Ok((Journal::open_at(out, whole as u64)?, n_kept))
+}

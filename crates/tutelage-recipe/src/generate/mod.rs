@@ -1,0 +1,200 @@
+//! Continuing texts and answering chats with a model's folder or GGUF file.
+
+mod chat;
+mod file;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+use tutelage_generate::{
+    Engine, EngineLimits, Event, GenerateError, Generator, Request, Sampling, StopReason, TokenLogprobs,
+};
+use tutelage_run::StopFlag;
+use tutelage_tensor::{Params, Precision};
+use tutelage_token::{Chat, TokenError};
+
+use crate::stored::{self, Beside};
+use crate::{EngineChoice, RecipeError};
+
+pub use chat::ChatSession;
+pub use file::{FileRequest, FileStats, continue_file};
+
+/// What to continue, and how.
+#[derive(Debug, Clone)]
+pub struct GenerateRequest {
+    /// The model's folder, or a GGUF file.
+    pub model: PathBuf,
+    /// What to write after.
+    pub prompt: Prompt,
+    /// How.
+    pub how: Continuation,
+    /// What to compute with.
+    pub engine: EngineChoice,
+}
+
+/// How to continue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continuation {
+    /// Most tokens to write.
+    pub max_tokens: usize,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// Texts that end the text; they are not shown.
+    pub stop: Vec<String>,
+    /// Continuations of a prompt.
+    pub n_samples: usize,
+    /// Log-probabilities of the tokens, with those of so many of the most likely.
+    pub logprobs: Option<usize>,
+}
+
+/// What to write after.
+#[derive(Debug, Clone)]
+pub enum Prompt {
+    /// A text, which is continued.
+    Text(String),
+    /// A chat, which is answered.
+    Chat {
+        /// Messages: JSON, an array of objects with `role` and `content`.
+        messages: String,
+        /// Tools: JSON, an array of function schemas.
+        tools: Option<String>,
+        /// Seconds since 1970, for templates that ask for the date.
+        now: i64,
+    },
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Written {
+    /// The text.
+    pub text: String,
+    /// Why it ended.
+    pub stop_reason: &'static str,
+    /// Tokens drawn.
+    pub n_tokens: usize,
+    /// How likely they were, if that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<WrittenToken>,
+}
+
+/// A token with its log-probability.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WrittenToken {
+    /// As the vocabulary has it.
+    pub token: String,
+    /// The token, its log-probability, and those of the most likely.
+    #[serde(flatten)]
+    pub logprobs: TokenLogprobs,
+}
+
+/// Opens a model for generation: a folder or a GGUF file.
+///
+/// # Errors
+/// When it is not whole, or has no tokenizer.
+pub fn open_generator(path: &Path, engine: &EngineChoice) -> Result<Generator, RecipeError> {
+    let stored = stored::open(path)?;
+    let Some(Beside { tokenizer, chat_template, .. }) = Beside::read(path)? else {
+        let found = "has no tokenizer (tokenizer.json or tokenizer.model)";
+        return Err(tutelage_run::FileError::content(path, found).into());
+    };
+    let model = stored.decoder(Params::frozen(&engine.device()?, Precision::Bf16))?;
+    Ok(Generator::new(model, tokenizer, chat_template)?)
+}
+
+impl Prompt {
+    fn ids(&self, generator: &Generator) -> Result<Vec<u32>, RecipeError> {
+        let wrong = |error: TokenError| RecipeError::request(error.to_string());
+        Ok(match self {
+            Prompt::Text(text) => generator.prompt(text)?,
+            Prompt::Chat { messages, tools, now } => {
+                let mut chat = Chat::from_json(messages).map_err(wrong)?;
+                chat.now = *now;
+                if let Some(tools) = tools {
+                    chat = chat.with_tools(tools).map_err(wrong)?;
+                }
+                generator.chat_prompt(&chat)?
+            }
+        })
+    }
+}
+
+impl Continuation {
+    fn request(&self, prompt: Vec<u32>) -> Request {
+        Request {
+            sampling: self.sampling.clone(),
+            stop: self.stop.clone(),
+            n_samples: self.n_samples,
+            logprobs: self.logprobs,
+            ..Request::new(prompt, self.max_tokens)
+        }
+    }
+
+    /// Tokens of the cache that all samples of a prompt may take.
+    fn cache_tokens(&self, n_prompt: usize, generator: &Generator) -> usize {
+        let positions = generator.model().config().n_positions();
+        // Each begins a page of its own.
+        (n_prompt.saturating_add(self.max_tokens).min(positions) + 64).saturating_mul(self.n_samples.min(MAX_SAMPLES))
+    }
+}
+
+/// Samples of one prompt that are written together.
+const MAX_SAMPLES: usize = 32;
+
+/// Continues the prompt, or answers the chat; `show` is given the text of the first sample as it comes.
+///
+/// # Errors
+/// When the model is not whole, or the prompt does not fit into it.
+pub fn continue_text(
+    request: &GenerateRequest,
+    stop: &StopFlag,
+    show: &mut dyn FnMut(&str),
+) -> Result<Vec<Written>, RecipeError> {
+    request.how.sampling.validate()?;
+    let generator = Arc::new(open_generator(&request.model, &request.engine)?);
+    let prompt = request.prompt.ids(&generator)?;
+    let limits =
+        EngineLimits { cache_tokens: request.how.cache_tokens(prompt.len(), &generator), ..Default::default() };
+    let mut engine = Engine::new(Arc::clone(&generator), limits);
+    engine.submit(request.how.request(prompt))?;
+    let mut all = vec![Written::empty(); request.how.n_samples];
+    engine.run(stop, &mut |event| {
+        let text = match &event {
+            Event::Token { sample: 0, text, .. } | Event::Done { sample: 0, text, .. } => text.as_str(),
+            _ => "",
+        };
+        if !text.is_empty() {
+            show(text);
+        }
+        take(&mut all, event, &generator);
+        Ok::<(), GenerateError>(())
+    })?;
+    Ok(all)
+}
+
+impl Written {
+    fn empty() -> Self {
+        Self { text: String::new(), stop_reason: StopReason::Stopped.name(), n_tokens: 0, logprobs: Vec::new() }
+    }
+}
+
+/// Takes what an event says of a request's samples; returns whether one of them is done.
+fn take(all: &mut [Written], event: Event, generator: &Generator) -> bool {
+    match event {
+        Event::Token { sample, text, logprobs, .. } => {
+            all[sample].text.push_str(&text);
+            all[sample].logprobs.extend(logprobs.map(|logprobs| WrittenToken {
+                token: generator.tokenizer().token(logprobs.id).unwrap_or_default(),
+                logprobs,
+            }));
+            false
+        }
+        Event::Done { sample, reason, text, n_tokens, .. } => {
+            let written = &mut all[sample];
+            written.text.push_str(&text);
+            (written.stop_reason, written.n_tokens) = (reason.name(), n_tokens);
+            true
+        }
+        Event::Prompt { .. } => false,
+    }
+}
