@@ -18,6 +18,8 @@ pub struct Ceilings {
     pub f32_flops_per_second: f64,
     /// `a[i] = b[i] + s c[i]` over arrays far larger than the caches, bytes read and written a second.
     pub memory_bytes_per_second: f64,
+    /// The same arrays only read, bytes a second.
+    pub read_bytes_per_second: f64,
     /// Threads.
     pub n_threads: usize,
 }
@@ -45,6 +47,7 @@ pub fn ceilings(device: &Device) -> Ceilings {
         bf16_flops_per_second,
         f32_flops_per_second: rate(&mut || ceiling::f32_products(device)),
         memory_bytes_per_second: rate(&mut || triad.run(device)),
+        read_bytes_per_second: rate(&mut || triad.read(device)),
         n_threads: device.n_threads(),
     }
 }

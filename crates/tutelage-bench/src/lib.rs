@@ -5,20 +5,24 @@
 //! - [`kernels`]: every fused operation by itself, forward and backward, against those and its naive reference.
 //! - [`step`]: whole training steps at named [`Shape`]s, with a live or a cached teacher if asked, through the
 //!   same code that trains.
+//! - [`generate()`]: reading prompts and writing texts, over cached keys and values.
 //!
 //! Timings are medians of several repeats; nothing here decides how anything else runs.
 
 mod ceilings;
 mod error;
+mod generate;
 mod kernels;
 mod shape;
 mod step;
 
 pub use ceilings::{Ceilings, ceilings};
 pub use error::BenchError;
+pub use generate::{DecodeTimes, GenerateRequest, GenerateTimes, PrefillTimes, generate, open_model, random_model};
 pub use kernels::{KernelTime, KernelTimes, kernels};
 pub use shape::Shape;
 pub use step::{OperationTime, StepRequest, StepTimes, TeacherKind, step};
+pub use tutelage_model::DecoderConfig;
 
 /// The median of some timings.
 fn median(mut values: Vec<f64>) -> f64 {

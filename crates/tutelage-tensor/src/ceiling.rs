@@ -81,6 +81,36 @@ impl Triad {
     }
 }
 
+impl Triad {
+    /// Reads all three once, and writes nothing; returns the bytes read.
+    pub fn read(&self, device: &Device) -> f64 {
+        for array in &self.arrays {
+            device.for_each(TRIAD_LEN / TRIAD_BLOCK, |index| {
+                let part = &array[index * TRIAD_BLOCK..][..TRIAD_BLOCK];
+                std::hint::black_box(device.isa().run(Sum { part }));
+            });
+        }
+        (3 * TRIAD_LEN * size_of::<f32>()) as f64
+    }
+}
+
+struct Sum<'a> {
+    part: &'a [f32],
+}
+impl SimdTask for Sum<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<I: Instructions>(self) -> f32 {
+        let mut sums = [0.0f32; LANES * 4];
+        for chunk in self.part.as_chunks::<{ LANES * 4 }>().0 {
+            for (sum, x) in sums.iter_mut().zip(chunk) {
+                *sum += x;
+            }
+        }
+        sums.iter().sum()
+    }
+}
+
 struct TriadBlock<'a> {
     a: &'a mut [f32],
     b: &'a [f32],

@@ -201,6 +201,29 @@ pub(crate) enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// Reading prompts and writing texts: tokens a second, and what of the memory's bandwidth
+    #[command(after_help = "Examples:\n  tutelage bench generate --model models/smollm2\n  \
+        tutelage bench generate --shape s110m --batch 1 --batch 32 --context 512")]
+    Generate {
+        /// A model's folder or GGUF file
+        #[arg(long, value_name = "PATH", conflicts_with = "shape")]
+        model: Option<PathBuf>,
+        /// A random model of this shape instead (its batch and length are not used)
+        #[arg(long, required_unless_present = "model")]
+        shape: Option<String>,
+        /// Texts that are written together; may be given many times
+        #[arg(long, default_values_t = [1, 8, 32], value_parser = clap::value_parser!(u16).range(1..=1024))]
+        batch: Vec<u16>,
+        /// Tokens before; may be given many times
+        #[arg(long, default_values_t = [512], value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+        context: Vec<u32>,
+        /// Steps that are timed
+        #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
+        repeats: u16,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Whole training steps: forward, loss, backward, clip, AdamW
     Step {
         #[command(flatten)]

@@ -3,7 +3,10 @@
 use std::io::Write;
 
 use serde_json::json;
-use tutelage_bench::{Ceilings, KernelTimes, Shape, StepRequest, StepTimes, TeacherKind, ceilings, kernels, step};
+use tutelage_bench::{
+    Ceilings, DecoderConfig, GenerateRequest, GenerateTimes, KernelTimes, Shape, StepRequest, StepTimes, TeacherKind,
+    ceilings, generate, kernels, open_model, random_model, step,
+};
 use tutelage_recipe::EngineChoice;
 
 use crate::args::{Bench, BenchTeacher};
@@ -20,6 +23,28 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
         Bench::Kernels { shape, repeats, json } => {
             let found = kernels(&Shape::parse(&shape.shape)?, usize::from(repeats), &device)?;
             if json { print_json(&json!(found)) } else { print_kernels(&found) }
+        }
+        Bench::Generate { model, shape, batch, context, repeats, json } => {
+            let model = match (model, shape) {
+                (Some(path), _) => open_model(&path, &device)?,
+                (None, shape) => {
+                    let longest = context.iter().max().map_or(0, |&n| n as usize) + usize::from(repeats) + 64;
+                    let config = Shape::parse(&shape.unwrap_or_default())?.config();
+                    let max_positions = config.max_positions.max(longest);
+                    random_model(DecoderConfig { max_positions, ..config }, &device)?
+                }
+            };
+            let request = GenerateRequest {
+                batches: batch.into_iter().map(usize::from).collect(),
+                contexts: context.into_iter().map(|n| n as usize).collect(),
+                repeats: usize::from(repeats),
+            };
+            let found = generate(&request, model)?;
+            let ceilings = ceilings(&device);
+            if json {
+                return print_json(&json!({ "generate": found, "ceilings": ceilings }));
+            }
+            print_generate(&found, &ceilings)
         }
         Bench::Step { shape, experts, teacher, repeats, recompute, json } => {
             let request = StepRequest {
@@ -44,6 +69,38 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
     }
 }
 
+fn print_generate(t: &GenerateTimes, c: &Ceilings) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let read = c.read_bytes_per_second;
+    writeln!(
+        out,
+        "{} weights ({:.0} MB read a step), {} on {} threads, memory read at {:.1} GB/s, peak memory {:.0} MB",
+        t.parameters,
+        t.weight_bytes as f64 / 1e6,
+        t.isa,
+        t.n_threads,
+        read / 1e9,
+        t.peak_memory_bytes.unwrap_or(0) as f64 / 1e6
+    )?;
+    for p in &t.prefill {
+        let flops = p.flops_per_second / 1e12;
+        writeln!(out, "prompt of {:>6}: {:>8.0} tokens/s, {flops:.2} TFLOP/s", p.context, p.tokens_per_second)?;
+    }
+    for d in &t.decode {
+        writeln!(
+            out,
+            "{:>4} texts after {:>6}: {:>8.1} tokens/s, {:>7.2} ms a step, {:>5.1} GB/s ({:.0} % of reading)",
+            d.batch,
+            d.context,
+            d.tokens_per_second,
+            d.milliseconds,
+            d.bytes_per_second / 1e9,
+            100.0 * d.bytes_per_second / read
+        )?;
+    }
+    Ok(())
+}
+
 fn print_ceilings(c: &Ceilings) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let tera = |x: f64| x / 1e12;
@@ -51,6 +108,7 @@ fn print_ceilings(c: &Ceilings) -> Result<(), Failure> {
     writeln!(out, "bf16 products     {:.2} TFLOP/s ({})", tera(c.bf16_flops_per_second), c.bf16_instructions)?;
     writeln!(out, "f32 products      {:.2} TFLOP/s", tera(c.f32_flops_per_second))?;
     writeln!(out, "memory            {:.1} GB/s (triad)", c.memory_bytes_per_second / 1e9)?;
+    writeln!(out, "memory, reading   {:.1} GB/s", c.read_bytes_per_second / 1e9)?;
     Ok(())
 }
 

@@ -102,7 +102,11 @@ fn requests_that_cannot_be_are_refused() {
     // Asked to stop, everything ends as stopped.
     let (stop, mut reasons) = (StopFlag::default(), Vec::new());
     stop.raise();
-    engine.run(&stop, &mut |event| Ok(reasons.push(event))).unwrap();
+    let mut take = |event| {
+        reasons.push(event);
+        Ok(())
+    };
+    engine.run(&stop, &mut take).unwrap();
     assert!(matches!(&reasons[..], [tutelage_generate::Event::Done { reason: StopReason::Stopped, .. }]));
     assert_eq!((engine.load(), engine.cache_use().0), ((0, 0), 0));
 }

@@ -66,7 +66,8 @@ pub fn continue_file(
 ) -> Result<FileStats, RecipeError> {
     request.how.sampling.validate()?;
     let lines = read_prompts(request)?;
-    let (mut journal, n_kept) = open_output(request, lines.len())?;
+    let output = Output::find(request)?;
+    let n_kept = output.n_lines.min(lines.len());
     let mut stats = FileStats { n_prompts: lines.len(), n_kept, n_done: n_kept, n_tokens: 0 };
     progress(stats);
     if n_kept == lines.len() {
@@ -94,6 +95,8 @@ pub fn continue_file(
         })?;
         numbers.insert(id, n_kept + i);
     }
+    // Now that every prompt is known to be one.
+    let mut journal = output.open()?;
     let mut open: BTreeMap<usize, (Vec<Written>, usize)> = BTreeMap::new();
     while !engine.is_idle() && !stop.is_raised() {
         for event in engine.step()? {
@@ -153,32 +156,49 @@ fn prompt_of(line: &Map<String, Value>, now: i64) -> Result<Prompt, RecipeError>
     }
 }
 
-/// The output, open behind its whole lines, and how many these are.
-fn open_output(request: &FileRequest, n_prompts: usize) -> Result<(Journal, usize), RecipeError> {
-    let fingerprint = format!(
-        "{} {} {:?} {:?}",
-        stored::hash(&request.model)?,
-        hash_file(&request.prompts)?,
-        request.how,
-        request.engine.isa()?
-    );
-    let beginning =
-        Beginning { format: "tutelage-completions-1".to_owned(), fingerprint: hash_bytes(fingerprint.as_bytes()) };
-    let (out, mut name) = (&request.out, request.out.as_os_str().to_owned());
-    name.push(".state.json");
-    let beside = PathBuf::from(name);
-    if !out.exists() {
-        write_json(&beside, &beginning)?;
-        return Ok((Journal::open_at(out, 0)?, 0));
+/// The output as it is found.
+struct Output {
+    path: PathBuf,
+    beside: PathBuf,
+    beginning: Beginning,
+    /// Whole lines, and their bytes.
+    n_lines: usize,
+    n_bytes: u64,
+}
+
+impl Output {
+    /// Looks at what is there, and refuses what was made otherwise.
+    fn find(request: &FileRequest) -> Result<Self, RecipeError> {
+        let fingerprint = format!(
+            "{} {} {:?} {:?}",
+            stored::hash(&request.model)?,
+            hash_file(&request.prompts)?,
+            request.how,
+            request.engine.isa()?
+        );
+        let fingerprint = hash_bytes(fingerprint.as_bytes());
+        let beginning = Beginning { format: "tutelage-completions-1".to_owned(), fingerprint };
+        let (path, mut beside) = (request.out.clone(), request.out.as_os_str().to_owned());
+        beside.push(".state.json");
+        let mut found = Self { path, beside: PathBuf::from(beside), beginning, n_lines: 0, n_bytes: 0 };
+        if !found.path.exists() {
+            return Ok(found);
+        }
+        let same = found.beside.exists() && read_json::<Beginning>(&found.beside)? == found.beginning;
+        if !same {
+            let fault = "is there already, and was made of other prompts, by another model or in another way; choose \
+                         another path, or remove it";
+            return Err(FileError::content(&found.path, fault).into());
+        }
+        let text = read_text(&found.path)?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        (found.n_lines, found.n_bytes) = (text[..whole].lines().count(), whole as u64);
+        Ok(found)
     }
-    let same = beside.exists() && read_json::<Beginning>(&beside)? == beginning;
-    if !same {
-        let found = "is there already, and was made of other prompts, by another model or in another way; choose another \
-                     path, or remove it";
-        return Err(FileError::content(out, found).into());
+
+    /// Opens it behind its whole lines.
+    fn open(self) -> Result<Journal, RecipeError> {
+        write_json(&self.beside, &self.beginning)?;
+        Ok(Journal::open_at(&self.path, self.n_bytes)?)
     }
-    let text = read_text(out)?;
-    let whole = text.rfind('\n').map_or(0, |end| end + 1);
-    let n_kept = text[..whole].lines().count().min(n_prompts);
-    Ok((Journal::open_at(out, whole as u64)?, n_kept))
 }

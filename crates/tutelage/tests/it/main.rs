@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod generate;
 mod gguf;
 mod interrupted;
 mod stored;

@@ -56,6 +56,7 @@ impl Tape<'_> {
 
     /// `x W^T` in f32, whatever the activations' type; for logits, so there is no way back.
     pub fn linear_f32(&self, x: &Var, weight: ParamId) -> Tensor {
-        cpu::forward_add(self.params(), weight, x.value(), None)
+        let params = self.params();
+        params.device().timed("logits", || cpu::forward_add(params, weight, x.value(), None))
     }
 }

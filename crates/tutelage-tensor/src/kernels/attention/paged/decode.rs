@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{PAGE, Pages, Rows, Span};
 use crate::device::DisjointOut;
-use crate::simd::{Instructions, LANES, SimdTask, exp, fold, largest, load, multiply_add, store};
+use crate::simd::{Instructions, LANES, SimdTask, exp, fold, largest, multiply_add, prefetch_lines};
 use crate::{Device, Element};
 
 /// Queries that share a key-value head and are handled together.
@@ -13,6 +13,7 @@ const QUERIES: usize = 4;
 const GROUPS: usize = PAGE / LANES;
 /// Columns of values that are summed together.
 const COLUMNS: usize = 32;
+const PARTS: usize = COLUMNS / LANES;
 
 /// Attends row by row and head by head.
 pub(super) fn decode<T: Element>(
@@ -39,6 +40,12 @@ pub(super) fn decode<T: Element>(
             let seen = s.first_key(position)..position + 1;
             for page in seen.start / PAGE..seen.end.div_ceil(PAGE) {
                 let number = span.pages[page];
+                if let Some(&next) = span.pages.get(page + 1).filter(|_| (page + 1) * PAGE < seen.end) {
+                    // Pages lie anywhere, where the machine does not look ahead by itself.
+                    for rows in [pages.keys(next, kv), pages.values(next, kv)] {
+                        prefetch_lines(rows.as_ptr(), size_of_val(rows) / 64);
+                    }
+                }
                 let page = Page {
                     queries: &queries,
                     keys: pages.keys(number, kv),
@@ -89,29 +96,32 @@ impl<T: Element, const N: usize> SimdTask for Over<'_, T, N> {
     fn run<I: Instructions>(self) {
         let Page { queries, keys, values, seen, sums, totals } = self.0;
         let (d, dp) = (queries.len() / N, sums.len() / N);
-        let mut scores = [[[0.0; LANES]; GROUPS]; N];
-        for (c, keys) in keys.chunks_exact(PAGE).take(d).enumerate() {
+        let queries: [&[f32]; N] = std::array::from_fn(|n| &queries[n * d..][..d]);
+        // Apart from `scores`, whose elements are picked one by one below: so these stay in registers.
+        let mut products = [[[0.0; LANES]; GROUPS]; N];
+        for (c, keys) in keys.as_chunks::<PAGE>().0.iter().take(d).enumerate() {
             for group in 0..GROUPS {
-                let key = load(keys, group * LANES);
-                for (n, scores) in scores.iter_mut().enumerate() {
-                    let query = queries[n * d + c];
+                let key: [f32; LANES] = std::array::from_fn(|i| keys[group * LANES + i].to_f32());
+                for n in 0..N {
                     for i in 0..LANES {
-                        scores[group][i] = multiply_add::<I>(query, key[i], scores[group][i]);
+                        products[n][group][i] = multiply_add::<I>(queries[n][c], key[i], products[n][group][i]);
                     }
                 }
             }
         }
         let mut shrinks = [0.0; N];
-        for (n, scores) in scores.iter_mut().enumerate() {
-            let scores = scores.as_flattened_mut();
-            scores[..seen.start].fill(f32::NEG_INFINITY);
-            scores[seen.end..].fill(f32::NEG_INFINITY);
+        let mut weights = [[0.0; PAGE]; N];
+        for n in 0..N {
+            let weights = &mut weights[n];
+            weights.copy_from_slice(products[n].as_flattened());
+            weights[..seen.start].fill(f32::NEG_INFINITY);
+            weights[seen.end..].fill(f32::NEG_INFINITY);
             let (before, sum) = totals[n];
-            let largest = largest(scores);
+            let largest = largest(weights);
             // Scores that are no numbers are no maximum, but are seen in the sum.
             let max = if largest > before { largest } else { before };
             let mut lanes = [0.0; LANES];
-            for chunk in scores.as_chunks_mut::<LANES>().0 {
+            for chunk in weights.as_chunks_mut::<LANES>().0 {
                 for i in 0..LANES {
                     chunk[i] = exp::<I>(chunk[i] - max);
                     lanes[i] += chunk[i];
@@ -120,28 +130,32 @@ impl<T: Element, const N: usize> SimdTask for Over<'_, T, N> {
             shrinks[n] = if before == f32::NEG_INFINITY { 0.0 } else { exp::<I>(before - max) };
             totals[n] = (max, multiply_add::<I>(sum, shrinks[n], fold(lanes)));
         }
-        for column in (0..dp).step_by(COLUMNS) {
-            let mut block = [[[0.0; LANES]; COLUMNS / LANES]; N];
-            for (n, block) in block.iter_mut().enumerate() {
-                for (group, lanes) in block.iter_mut().enumerate() {
-                    *lanes = load(sums, n * dp + column + group * LANES).map(|x| x * shrinks[n]);
+        // Whole groups of columns, without the ends of rows: a row is padded to them.
+        let (values, groups) = (values.as_chunks::<COLUMNS>().0, dp / COLUMNS);
+        let sums = sums.as_chunks_mut::<COLUMNS>().0;
+        for group in 0..groups {
+            let mut block = [[[0.0; LANES]; PARTS]; N];
+            for n in 0..N {
+                for part in 0..PARTS {
+                    for i in 0..LANES {
+                        block[n][part][i] = sums[n * groups + group][part * LANES + i] * shrinks[n];
+                    }
                 }
             }
             for t in seen.clone() {
-                for group in 0..COLUMNS / LANES {
-                    let value = load(values, t * dp + column + group * LANES);
-                    for (n, block) in block.iter_mut().enumerate() {
-                        let weight = scores[n][t / LANES][t % LANES];
+                let value = &values[t * groups + group];
+                let weight: [f32; N] = std::array::from_fn(|n| weights[n][t % PAGE]);
+                for part in 0..PARTS {
+                    let value: [f32; LANES] = std::array::from_fn(|i| value[part * LANES + i].to_f32());
+                    for n in 0..N {
                         for i in 0..LANES {
-                            block[group][i] = multiply_add::<I>(weight, value[i], block[group][i]);
+                            block[n][part][i] = multiply_add::<I>(weight[n], value[i], block[n][part][i]);
                         }
                     }
                 }
             }
-            for (n, block) in block.iter().enumerate() {
-                for (group, &lanes) in block.iter().enumerate() {
-                    store::<I, f32>(sums, n * dp + column + group * LANES, lanes);
-                }
+            for n in 0..N {
+                sums[n * groups + group].copy_from_slice(block[n].as_flattened());
             }
         }
     }
