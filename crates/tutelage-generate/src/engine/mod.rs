@@ -69,8 +69,23 @@ impl Engine {
     /// Takes a request; it begins as soon as there is room.
     ///
     /// # Errors
-    /// When a setting is out of range, the prompt does not fit into the model or the cache, or too many requests wait.
+    /// As [`Self::check`]; when too many requests wait.
     pub fn submit(&mut self, request: Request) -> Result<RequestId, GenerateError> {
+        self.check(&request)?;
+        if self.waiting.len() + request.n_samples > self.limits.max_waiting {
+            return Err(GenerateError::Busy { waiting: self.waiting.len() });
+        }
+        let id = RequestId(self.n_requests);
+        self.n_requests += 1;
+        self.waiting.extend(Sequence::of(id, request, &self.generator)?);
+        Ok(id)
+    }
+
+    /// Whether a request can be met at all.
+    ///
+    /// # Errors
+    /// When a setting is out of range, or the prompt does not fit into the model or the cache.
+    pub fn check(&self, request: &Request) -> Result<(), GenerateError> {
         request.sampling.validate()?;
         let fault = |found: String| Err(GenerateError::Request(found));
         let config = self.generator.model().config();
@@ -87,7 +102,7 @@ impl Engine {
         if request.n_samples == 0 {
             return fault("n = 0: must be at least 1".to_owned());
         }
-        let (needed, all) = (self.pages_for(&request), self.pages.n_pages());
+        let (needed, all) = (self.pages_for(request), self.pages.n_pages());
         if needed > all {
             let (tokens, holds) = (needed * PAGE, all * PAGE);
             return fault(format!(
@@ -95,13 +110,7 @@ impl Engine {
                  set a larger cache"
             ));
         }
-        if self.waiting.len() + request.n_samples > self.limits.max_waiting {
-            return Err(GenerateError::Busy { waiting: self.waiting.len() });
-        }
-        let id = RequestId(self.n_requests);
-        self.n_requests += 1;
-        self.waiting.extend(Sequence::of(id, request, &self.generator)?);
-        Ok(id)
+        Ok(())
     }
 
     /// Window of all layers, if they have one.

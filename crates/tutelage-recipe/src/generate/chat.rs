@@ -39,7 +39,7 @@ impl ChatSession {
         let mut session = Self { generator, engine, how, system, messages: Vec::new() };
         session.reset();
         // A template that is missing is better found now.
-        session.prompt(0, "")?;
+        session.prompt(0, "hello")?;
         Ok(session)
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tutelage_generate::{Engine, EngineLimits, Event};
+use tutelage_generate::{Engine, EngineLimits, Event, Request};
 use tutelage_run::{FileError, Hash, Journal, StopFlag, hash_bytes, hash_file, read_json, read_text, write_json};
 
 use super::{Continuation, Prompt, Written, open_generator, take};
@@ -46,6 +46,9 @@ pub struct FileStats {
     /// Tokens drawn by this process.
     pub n_tokens: usize,
 }
+
+/// Lines between two times that the output is made durable.
+const SYNC_EVERY: usize = 64;
 
 /// Beside the output: what it was made of, so that two runs are not mixed.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -87,18 +90,29 @@ pub fn continue_file(
     let max_running = request.batch_size * request.how.n_samples;
     let mut engine =
         Engine::new(Arc::clone(&generator), EngineLimits { cache_tokens, max_running, ..Default::default() });
-    let mut numbers = BTreeMap::new();
-    for (i, prompt) in prompts.into_iter().enumerate() {
-        let id = engine.submit(request.how.request(prompt)).map_err(|error| {
+    let requests: Vec<Request> = prompts.into_iter().map(|prompt| request.how.request(prompt)).collect();
+    for (i, found) in requests.iter().enumerate() {
+        engine.check(found).map_err(|error| {
             let found = format!("line {}: {error}", n_kept + i + 1);
             RecipeError::from(FileError::content(&request.prompts, found))
         })?;
-        numbers.insert(id, n_kept + i);
     }
+    let mut numbers = BTreeMap::new();
+    let mut requests = requests.into_iter().zip(n_kept..);
     // Now that every prompt is known to be one.
     let mut journal = output.open()?;
     let mut open: BTreeMap<usize, (Vec<Written>, usize)> = BTreeMap::new();
-    while !engine.is_idle() && !stop.is_raised() {
+    let mut n_synced = stats.n_done;
+    while !stop.is_raised() {
+        // As many wait as can begin together, so that none waits for another's end.
+        while engine.load().0 < max_running
+            && let Some((next, number)) = requests.next()
+        {
+            numbers.insert(engine.submit(next)?, number);
+        }
+        if engine.is_idle() {
+            break;
+        }
         for event in engine.step()? {
             let (Event::Prompt { request: id, .. }
             | Event::Token { request: id, .. }
@@ -118,6 +132,10 @@ pub fn continue_file(
             open.remove(&stats.n_done);
             stats.n_done += 1;
             progress(stats);
+        }
+        if stats.n_done >= n_synced + SYNC_EVERY {
+            journal.sync()?;
+            n_synced = stats.n_done;
         }
     }
     journal.sync()?;
