@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use tutelage_model::DecoderConfig;
+use tutelage_tensor::kernels::attention::PAGE;
 use tutelage_tensor::{DType, Isa};
 
 use super::{Finding, Workload};
@@ -21,10 +22,10 @@ pub(super) fn finding(path: &Path, workload: Workload) -> Finding {
     }
 }
 
-/// Bytes of keys and values of all sequences.
+/// Bytes of keys and values of all sequences, in whole pages and padded heads.
 fn cache_bytes(c: &DecoderConfig, workload: Workload) -> u64 {
-    let per_token = 2 * c.n_layers * c.n_kv_heads * c.d_head * DType::F32.size();
-    (per_token * workload.batch) as u64 * workload.seq_len as u64
+    let per_token = 2 * c.n_layers * c.n_kv_heads * c.d_head.next_multiple_of(32) * DType::Bf16.size();
+    (per_token * workload.batch) as u64 * workload.seq_len.next_multiple_of(PAGE) as u64
 }
 
 fn megabytes(bytes: u64) -> String {
