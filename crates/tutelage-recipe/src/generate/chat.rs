@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tutelage_generate::{Engine, EngineLimits, GenerateError, Generator};
 use tutelage_run::StopFlag;
+use tutelage_tensor::kernels::attention::PAGE;
 
 use super::{Continuation, Prompt, Written, open_generator, take};
 use crate::{EngineChoice, RecipeError};
@@ -34,7 +35,7 @@ impl ChatSession {
         let generator = Arc::new(open_generator(model, engine)?);
         // As long as the model was trained for, in so far as that is no more than this.
         const MOST: usize = 16_384;
-        let cache_tokens = generator.model().config().n_positions().min(MOST) + 64;
+        let cache_tokens = generator.model().config().n_positions().min(MOST) + PAGE;
         let engine = Engine::new(Arc::clone(&generator), EngineLimits { cache_tokens, ..Default::default() });
         let mut session = Self { generator, engine, how, system, messages: Vec::new() };
         session.reset();

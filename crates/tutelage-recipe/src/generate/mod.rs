@@ -11,6 +11,7 @@ use tutelage_generate::{
     Engine, EngineLimits, Event, GenerateError, Generator, Request, Sampling, StopReason, TokenLogprobs,
 };
 use tutelage_run::StopFlag;
+use tutelage_tensor::kernels::attention::PAGE;
 use tutelage_tensor::{Params, Precision};
 use tutelage_token::{Chat, TokenError};
 
@@ -134,7 +135,7 @@ impl Continuation {
     fn cache_tokens(&self, n_prompt: usize, generator: &Generator) -> usize {
         let positions = generator.model().config().n_positions();
         // Each begins a page of its own.
-        (n_prompt.saturating_add(self.max_tokens).min(positions) + 64).saturating_mul(self.n_samples.min(MAX_SAMPLES))
+        (n_prompt.saturating_add(self.max_tokens).min(positions) + PAGE).saturating_mul(self.n_samples.min(MAX_SAMPLES))
     }
 }
 

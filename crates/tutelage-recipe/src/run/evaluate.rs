@@ -7,6 +7,7 @@ use tutelage_eval::evaluate;
 use tutelage_generate::{Engine, EngineLimits, Event, Generator, Request, Sampling};
 use tutelage_run::records::Sample;
 use tutelage_run::{hash_file, write_json};
+use tutelage_tensor::kernels::attention::PAGE;
 
 use super::session::{Flow, Made, Session};
 use super::shards::Packed;
@@ -88,7 +89,7 @@ impl Session<'_> {
             });
         }
         let positions = generator.model().config().n_positions();
-        let tokens = requests.iter().map(|r| r.prompt.len().saturating_add(r.max_tokens).min(positions) + 64).sum();
+        let tokens = requests.iter().map(|r| r.prompt.len().saturating_add(r.max_tokens).min(positions) + PAGE).sum();
         let mut engine = Engine::new(generator, EngineLimits { cache_tokens: tokens, ..EngineLimits::default() });
         let mut out: Vec<Sample> =
             samples.prompts.iter().map(|prompt| Sample { prompt: prompt.clone(), text: String::new() }).collect();
