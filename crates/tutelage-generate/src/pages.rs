@@ -24,16 +24,13 @@ pub(crate) struct PageTable {
 /// The name of each whole page of a prompt: what it holds depends on all tokens up to its end, and on the length that
 /// decides the angles.
 pub(crate) fn prefixes(prompt: &[u32], rotated_by: usize) -> Vec<Hash> {
-    let mut before = Some(Hasher::default().part(&rotated_by.to_le_bytes()).finish());
+    let mut before = Hasher::default().part(&rotated_by.to_le_bytes()).finish();
     let names = prompt.as_chunks::<PAGE>().0.iter().map(|page| {
         let mut hasher = Hasher::default();
-        if let Some(before) = &before {
-            hasher.part(before.to_string().as_bytes());
-        }
+        hasher.part(before.to_string().as_bytes());
         let bytes: Vec<u8> = page.iter().flat_map(|id| id.to_le_bytes()).collect();
-        let name = hasher.part(&bytes).finish();
-        before = Some(name.clone());
-        name
+        before = hasher.part(&bytes).finish();
+        before.clone()
     });
     names.collect()
 }

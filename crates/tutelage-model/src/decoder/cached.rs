@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tutelage_tensor::kernels::attention::{AttentionShape, KvPool, PAGE, Span};
+use tutelage_tensor::kernels::attention::{KvPool, PAGE, Span};
 use tutelage_tensor::{Tape, Tensor};
 
 use super::Decoder;
@@ -32,36 +32,15 @@ pub struct Cache {
     capacity: usize,
 }
 
-impl Cache {
-    /// Tokens held.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether no token is held.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Tokens that fit.
-    pub fn capacity(&self) -> usize {
-        self.capacity
-    }
-}
-
 impl Decoder {
-    fn shapes(&self) -> Vec<AttentionShape> {
-        (0..self.config.n_layers).map(|layer| self.attention_shape(layer)).collect()
-    }
-
     /// Pages for keys and values, of [`PAGE`] tokens each.
     pub fn new_pool(&self, n_pages: usize) -> KvPool {
-        KvPool::new(self.params.device(), &self.shapes(), n_pages, self.params.precision().activation())
-    }
-
-    /// Bytes of a page of [`Self::new_pool`].
-    pub fn page_bytes(&self) -> usize {
-        KvPool::page_bytes(&self.shapes(), self.params.precision().activation())
+        KvPool::new(
+            self.params.device(),
+            &self.config.attention_shapes(),
+            n_pages,
+            self.params.precision().activation(),
+        )
     }
 
     /// Last hidden states after the final norm of all parts, one part after another; their keys and values are stored.

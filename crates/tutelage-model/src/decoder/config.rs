@@ -1,5 +1,8 @@
 //! Sizes of a decoder.
 
+use tutelage_tensor::DType;
+use tutelage_tensor::kernels::attention::{AttentionShape, KvPool};
+
 use super::{Family, Options, RopeScaling};
 use crate::ModelError;
 
@@ -68,7 +71,21 @@ impl DecoderConfig {
 
     /// The length that decides the angles of a document: zero if its own does not.
     pub fn rotated_by(&self, len: usize) -> usize {
-        if matches!(self.rope_scaling, RopeScaling::Dynamic { .. }) && len > self.max_positions { len } else { 0 }
+        self.rope_scaling.rotated_by(len)
+    }
+
+    /// Bytes of a page of keys and values, in all layers.
+    pub fn page_bytes(&self, dtype: DType) -> usize {
+        KvPool::page_bytes(&self.attention_shapes(), dtype)
+    }
+
+    pub(super) fn attention_shape(&self, layer: usize) -> AttentionShape {
+        let Self { n_heads, n_kv_heads, d_head, .. } = *self;
+        AttentionShape { n_heads, n_kv_heads, d_head, window: self.options.window_of(layer) }
+    }
+
+    pub(super) fn attention_shapes(&self) -> Vec<AttentionShape> {
+        (0..self.n_layers).map(|layer| self.attention_shape(layer)).collect()
     }
 
     /// Positions that the model can rotate to: more than `max_positions` where a scaling extends them.

@@ -83,7 +83,7 @@ impl Decoder {
         load: Option<&Arc<ExpertLoad>>,
     ) -> Var {
         let qkv = self.qkv(tape, x, layer);
-        let out = tape.attention(&qkv, self.attention_shape(i), &rows.rope, &rows.places, &rows.documents);
+        let out = tape.attention(&qkv, self.config.attention_shape(i), &rows.rope, &rows.places, &rows.documents);
         self.after_attention(tape, x, &out, layer, load.map(|load| (load, i)))
     }
 
@@ -96,7 +96,7 @@ impl Decoder {
             qkv = tape.bias(&qkv, bias);
         }
         if let Some(norms) = layer.head_norms {
-            qkv = tape.head_norm(&qkv, self.attention_shape(0), norms, self.eps());
+            qkv = tape.head_norm(&qkv, self.config.attention_shape(0), norms, self.eps());
         }
         qkv
     }

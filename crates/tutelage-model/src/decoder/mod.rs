@@ -13,7 +13,6 @@ mod rope;
 mod rope_scaling;
 mod weights;
 
-use tutelage_tensor::kernels::attention::AttentionShape;
 use tutelage_tensor::{ParamId, Params};
 
 pub use cached::{Cache, Part};
@@ -84,11 +83,5 @@ impl Decoder {
 
     pub(crate) fn set_adapters(&mut self, adapters: Adapters) {
         self.adapters = Some(adapters);
-    }
-
-    fn attention_shape(&self, layer: usize) -> AttentionShape {
-        let c = &self.config;
-        let window = c.options.window_of(layer);
-        AttentionShape { n_heads: c.n_heads, n_kv_heads: c.n_kv_heads, d_head: c.d_head, window }
     }
 }

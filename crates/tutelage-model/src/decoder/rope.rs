@@ -17,7 +17,6 @@ pub(super) struct Rope {
     d_rotary: usize,
     theta: f64,
     n_positions: usize,
-    max_positions: usize,
     /// Of positions from zero on; grows.
     table: Mutex<Arc<RopeTable>>,
 }
@@ -29,7 +28,6 @@ impl Rope {
             d_rotary: config.options.d_rotary.unwrap_or(config.d_head),
             theta: config.rope_theta,
             n_positions: config.n_positions(),
-            max_positions: config.max_positions,
             table: Mutex::new(Arc::new(RopeTable::from_frequencies(&[], 1.0, 0))),
         }
     }
@@ -42,7 +40,7 @@ impl Rope {
         let longest = documents.iter().map(|(_, len)| *len).max().unwrap_or(0);
         let len = positions.iter().max().map_or(0, |&last| last as usize + 1);
         assert!(len <= self.n_positions, "position {} of a model of {}", len.saturating_sub(1), self.n_positions);
-        if matches!(self.scaling, RopeScaling::Dynamic { .. }) && longest > self.max_positions {
+        if self.scaling.rotated_by(longest) > 0 {
             return (Arc::new(self.by_length(positions, documents)), (0..positions.len() as i32).collect());
         }
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);

@@ -158,6 +158,14 @@ impl RopeScaling {
         }
     }
 
+    /// The length that decides the angles of a document: zero if its own does not.
+    pub(super) fn rotated_by(&self, len: usize) -> usize {
+        match *self {
+            Self::Dynamic { max_positions, .. } if len > max_positions => len,
+            _ => 0,
+        }
+    }
+
     /// Positions that can be rotated to, of a model that says `max_positions`.
     pub(super) fn n_positions(&self, max_positions: usize) -> usize {
         let times = |n: usize, factor: f64| ((n as f64 * factor) as usize).max(max_positions);
