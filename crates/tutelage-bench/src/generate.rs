@@ -4,11 +4,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
-use tutelage_model::{Decoder, DecoderConfig, GgufFile, Part, StoredModel};
+use tutelage_model::{Decoder, DecoderConfig, Part, StoredModel};
 use tutelage_run::{RandomStream, peak_memory_bytes};
 use tutelage_tensor::kernels::attention::PAGE;
 use tutelage_tensor::{Device, Params, Precision};
 
+use crate::step::operations;
 use crate::{BenchError, OperationTime, median};
 
 /// What to measure.
@@ -79,9 +80,7 @@ const PROMPT_ROWS: usize = 512;
 /// # Errors
 /// When it is not whole.
 pub fn open_model(path: &Path, device: &Device) -> Result<Decoder, BenchError> {
-    let is_gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-    let stored = if is_gguf { StoredModel::from_gguf(GgufFile::open(path)?)? } else { StoredModel::open(path)? };
-    Ok(stored.decoder(Params::frozen(device, Precision::Bf16))?)
+    Ok(StoredModel::open(path)?.decoder(Params::frozen(device, Precision::Bf16))?)
 }
 
 /// A random model of these sizes, for inference.
@@ -199,11 +198,5 @@ fn write(model: &Decoder, batch: usize, context: usize, repeats: usize) -> (f64,
         }
     }
     device.set_profiling(false);
-    let per_step = |x: f64| x / PROFILED as f64;
-    let operations = device.take_profile().into_iter().map(|op| OperationTime {
-        name: op.name,
-        calls: per_step(op.calls as f64),
-        milliseconds: per_step(1e3 * op.seconds),
-    });
-    (median(times), operations.collect())
+    (median(times), operations(device, PROFILED))
 }

@@ -137,12 +137,7 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
         run(WARM_UP + request.repeats + i)?;
     }
     device.set_profiling(false);
-    let per_step = |x: f64| x / PROFILED as f64;
-    let operations = device.take_profile().into_iter().map(|op| OperationTime {
-        name: op.name,
-        calls: per_step(op.calls as f64),
-        milliseconds: per_step(1e3 * op.seconds),
-    });
+    let operations = operations(device, PROFILED);
     let seconds = median(times);
     let loss_memory = config.loss_memory(device.isa(), Precision::Bf16.activation(), shape.tokens());
     let teacher_flops =
@@ -161,9 +156,20 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
         pool_bytes: device.memory_use().reserved,
         planned_bytes: config.training_bytes(loss_memory, request.recompute),
         fresh_buffers,
-        operations: operations.collect(),
+        operations,
         loss,
     })
+}
+
+/// The profile of so many steps, by step.
+pub(crate) fn operations(device: &Device, n_steps: usize) -> Vec<OperationTime> {
+    let per_step = |x: f64| x / n_steps as f64;
+    let operations = device.take_profile().into_iter().map(|op| OperationTime {
+        name: op.name,
+        calls: per_step(op.calls as f64),
+        milliseconds: per_step(1e3 * op.seconds),
+    });
+    operations.collect()
 }
 
 /// Documents of one sequence each, of random tokens.

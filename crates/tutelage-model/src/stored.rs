@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tutelage_run::{Hash, read_json};
+use tutelage_run::{FileError, Hash, read_json};
 use tutelage_tensor::Params;
 
 use crate::decoder::{Layout, Spec, specs};
@@ -32,26 +32,38 @@ enum Reader<'a> {
     Gguf(&'a GgufFile, Vec<String>),
 }
 
+fn is_model(path: &Path) -> Result<(), ModelError> {
+    if path.is_file() && !GgufFile::is_named(path) {
+        return Err(FileError::content(path, "is neither a model's folder nor a GGUF file (NAME.gguf)").into());
+    }
+    Ok(())
+}
+
 impl StoredModel {
-    /// A Hugging Face folder; where our manifest is there, the weights' hash is compared.
+    /// A Hugging Face folder, or a GGUF file if it is called so; where our manifest is there, the weights' hash is compared.
     ///
     /// # Errors
-    /// When a file is missing or damaged, or its configuration is not supported.
-    pub fn open(folder: &Path) -> Result<Self, ModelError> {
-        let config = read_config(folder)?;
-        let manifest = folder.join("tutelage.json");
+    /// When it is neither, a file is missing or damaged, or its configuration is not supported.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        is_model(path)?;
+        if GgufFile::is_named(path) {
+            return Self::from_gguf(GgufFile::open(path)?);
+        }
+        let config = read_config(path)?;
+        let manifest = path.join("tutelage.json");
         let manifest: Option<ModelManifest> = manifest.exists().then(|| read_json(&manifest)).transpose()?;
-        let files = WeightFiles::open(folder, manifest.as_ref().map(|m| &m.weights))?;
+        let files = WeightFiles::open(path, manifest.as_ref().map(|m| &m.weights))?;
         let layout = Layout::Folder(config.family);
         Ok(Self { config, layout, files: Files::Folder(files), merged: None })
     }
 
-    /// The configuration of a Hugging Face folder; weights are not looked at.
+    /// The configuration alone; weights are not looked at.
     ///
     /// # Errors
-    /// When a file is missing or damaged, or what it asks for is not supported.
-    pub fn read_config(folder: &Path) -> Result<DecoderConfig, ModelError> {
-        read_config(folder)
+    /// As [`Self::open`].
+    pub fn read_config(path: &Path) -> Result<DecoderConfig, ModelError> {
+        is_model(path)?;
+        if GgufFile::is_named(path) { gguf::config(&GgufFile::open(path)?) } else { read_config(path) }
     }
 
     /// A GGUF file.

@@ -54,6 +54,11 @@ pub struct GgufFile {
 }
 
 impl GgufFile {
+    /// Whether a path is a GGUF file by its name.
+    pub fn is_named(path: &Path) -> bool {
+        path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
+    }
+
     /// Reads metadata and the table of tensors.
     ///
     /// # Errors
