@@ -114,3 +114,11 @@ pub enum Event {
         n_tokens: usize,
     },
 }
+
+impl Event {
+    /// Which request it is about.
+    pub fn request(&self) -> RequestId {
+        let (Event::Prompt { request, .. } | Event::Token { request, .. } | Event::Done { request, .. }) = self;
+        *request
+    }
+}

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tutelage_generate::{Engine, EngineLimits, GenerateError, Generator};
+use tutelage_generate::{Engine, EngineLimits, Generator};
 use tutelage_run::StopFlag;
 use tutelage_tensor::kernels::attention::PAGE;
 
-use super::{Continuation, Prompt, Written, open_generator, take};
+use super::{Continuation, Prompt, Written, open_generator, write_one};
 use crate::{EngineChoice, RecipeError};
 
 /// A chat with a model.
@@ -72,18 +72,7 @@ impl ChatSession {
         let (_, holds) = self.engine.cache_use();
         // What is left of the cache bounds the answer.
         request.max_tokens = request.max_tokens.min(holds.saturating_sub(request.prompt.len()).max(1));
-        self.engine.submit(request)?;
-        let mut all = vec![Written::empty()];
-        let generator = Arc::clone(&self.generator);
-        self.engine.run(stop, &mut |event| {
-            let shown = all[0].text.len();
-            take(&mut all, event, &generator);
-            if all[0].text.len() > shown {
-                show(&all[0].text[shown..]);
-            }
-            Ok::<(), GenerateError>(())
-        })?;
-        let written = all.swap_remove(0);
+        let written = write_one(&mut self.engine, request, stop, show)?.swap_remove(0);
         self.messages.push(json!({ "role": "user", "content": text }));
         self.messages.push(json!({ "role": "assistant", "content": written.text }));
         Ok(written)

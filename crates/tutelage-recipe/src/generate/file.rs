@@ -114,11 +114,9 @@ pub fn continue_file(
             break;
         }
         for event in engine.step()? {
-            let (Event::Prompt { request: id, .. }
-            | Event::Token { request: id, .. }
-            | Event::Done { request: id, .. }) = &event;
             let n = request.how.n_samples;
-            let (written, left) = open.entry(numbers[id]).or_insert_with(|| (vec![Written::empty(); n], n));
+            let (written, left) =
+                open.entry(numbers[&event.request()]).or_insert_with(|| (vec![Written::empty(); n], n));
             if let Event::Done { n_tokens, .. } = &event {
                 stats.n_tokens += n_tokens;
             }

@@ -10,12 +10,13 @@ use serde::Serialize;
 use tutelage_generate::{
     Engine, EngineLimits, Event, GenerateError, Generator, Request, Sampling, StopReason, TokenLogprobs,
 };
+use tutelage_model::StoredModel;
 use tutelage_run::StopFlag;
 use tutelage_tensor::kernels::attention::PAGE;
 use tutelage_tensor::{Params, Precision};
 use tutelage_token::{Chat, TokenError};
 
-use crate::stored::{self, Beside};
+use crate::stored::Beside;
 use crate::{EngineChoice, RecipeError};
 
 pub use chat::ChatSession;
@@ -94,7 +95,7 @@ pub struct WrittenToken {
 /// # Errors
 /// When it is not whole, or has no tokenizer.
 pub fn open_generator(path: &Path, engine: &EngineChoice) -> Result<Generator, RecipeError> {
-    let stored = stored::open(path)?;
+    let stored = StoredModel::open(path)?;
     let Some(Beside { tokenizer, chat_template, .. }) = Beside::read(path)? else {
         let found = "has no tokenizer (tokenizer.json or tokenizer.model)";
         return Err(tutelage_run::FileError::content(path, found).into());
@@ -133,10 +134,13 @@ impl Continuation {
 
     /// Tokens of the cache that all samples of a prompt may take.
     fn cache_tokens(&self, n_prompt: usize, generator: &Generator) -> usize {
-        let positions = generator.model().config().n_positions();
-        // Each begins a page of its own.
-        (n_prompt.saturating_add(self.max_tokens).min(positions) + PAGE).saturating_mul(self.n_samples.min(MAX_SAMPLES))
+        cache_tokens(n_prompt, self.max_tokens, generator).saturating_mul(self.n_samples.min(MAX_SAMPLES))
     }
+}
+
+/// Tokens of the cache that a text may take; each begins a page of its own.
+pub(crate) fn cache_tokens(n_prompt: usize, max_tokens: usize, generator: &Generator) -> usize {
+    n_prompt.saturating_add(max_tokens).min(generator.model().config().n_positions()) + PAGE
 }
 
 /// Samples of one prompt that are written together.
@@ -157,20 +161,47 @@ pub fn continue_text(
     let limits =
         EngineLimits { cache_tokens: request.how.cache_tokens(prompt.len(), &generator), ..Default::default() };
     let mut engine = Engine::new(Arc::clone(&generator), limits);
-    engine.submit(request.how.request(prompt))?;
-    let mut all = vec![Written::empty(); request.how.n_samples];
-    engine.run(stop, &mut |event| {
-        let text = match &event {
-            Event::Token { sample: 0, text, .. } | Event::Done { sample: 0, text, .. } => text.as_str(),
-            _ => "",
-        };
-        if !text.is_empty() {
+    write_one(&mut engine, request.how.request(prompt), stop, show)
+}
+
+/// Writes the samples of one request; `show` is given the text of the first as it comes.
+fn write_one(
+    engine: &mut Engine,
+    request: Request,
+    stop: &StopFlag,
+    show: &mut dyn FnMut(&str),
+) -> Result<Vec<Written>, RecipeError> {
+    let mut texts = drive(engine, vec![request], stop, &mut |event| {
+        if let Event::Token { sample: 0, text, .. } | Event::Done { sample: 0, text, .. } = event
+            && !text.is_empty()
+        {
             show(text);
         }
-        take(&mut all, event, &generator);
+    })?;
+    Ok(texts.swap_remove(0))
+}
+
+/// Writes the samples of some requests, in their order, until all are done or it is asked to stop.
+///
+/// # Errors
+/// When the engine takes a request for none that it can work on.
+pub(crate) fn drive(
+    engine: &mut Engine,
+    requests: Vec<Request>,
+    stop: &StopFlag,
+    observe: &mut dyn FnMut(&Event),
+) -> Result<Vec<Vec<Written>>, RecipeError> {
+    let mut texts: Vec<Vec<Written>> = requests.iter().map(|r| vec![Written::empty(); r.n_samples]).collect();
+    let ids = requests.into_iter().map(|request| engine.submit(request)).collect::<Result<Vec<_>, _>>()?;
+    let generator = Arc::clone(engine.generator());
+    engine.run(stop, &mut |event| {
+        observe(&event);
+        if let Some(own) = ids.iter().position(|id| *id == event.request()) {
+            take(&mut texts[own], event, &generator);
+        }
         Ok::<(), GenerateError>(())
     })?;
-    Ok(all)
+    Ok(texts)
 }
 
 impl Written {

@@ -7,12 +7,12 @@ use tutelage_eval::evaluate;
 use tutelage_generate::{Engine, EngineLimits, Event, Generator, Request, Sampling};
 use tutelage_run::records::Sample;
 use tutelage_run::{hash_file, write_json};
-use tutelage_tensor::kernels::attention::PAGE;
 
 use super::session::{Flow, Made, Session};
 use super::shards::Packed;
 use super::tokenizer::RunTokenizer;
 use crate::RecipeError;
+use crate::generate::{cache_tokens, drive};
 use crate::plan::TeacherModel;
 
 /// `evaluations/NAME/result.json`.
@@ -88,29 +88,19 @@ impl Session<'_> {
                 ..Request::new(generator.prompt(prompt)?, samples.max_tokens)
             });
         }
-        let positions = generator.model().config().n_positions();
-        let tokens = requests.iter().map(|r| r.prompt.len().saturating_add(r.max_tokens).min(positions) + PAGE).sum();
+        let tokens = requests.iter().map(|r| cache_tokens(r.prompt.len(), r.max_tokens, &generator)).sum();
         let mut engine = Engine::new(generator, EngineLimits { cache_tokens: tokens, ..EngineLimits::default() });
-        let mut out: Vec<Sample> =
-            samples.prompts.iter().map(|prompt| Sample { prompt: prompt.clone(), text: String::new() }).collect();
-        let mut ids = Vec::new();
-        for request in requests {
-            ids.push(engine.submit(request)?);
-        }
         let mut done = 1;
         let observer = &mut *self.observer;
-        engine.run(self.stop, &mut |event| {
-            if let Event::Token { request, text, .. } | Event::Done { request, text, .. } = &event
-                && let Some(sample) = ids.iter().position(|id| id == request)
-            {
-                out[sample].text.push_str(text);
-            }
+        let texts = drive(&mut engine, requests, self.stop, &mut |event| {
             if matches!(event, Event::Done { .. }) {
                 done += 1;
                 observer.event(&tutelage_run::Event::Progress { done, note: "" });
             }
-            Ok(())
         })?;
+        let texts = texts.into_iter().flatten().map(|written| written.text);
+        let prompts = samples.prompts.iter().cloned();
+        let out = prompts.zip(texts).map(|(prompt, text)| Sample { prompt, text }).collect();
         Ok(if self.stop.is_raised() { Flow::Stopped } else { Flow::Done(out) })
     }
 }
