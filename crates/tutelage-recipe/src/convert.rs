@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use tutelage_model::{DecoderConfig, Family, GgufType, ModelError, SaveOptions, StoredModel, StoredType};
+use tutelage_model::{DecoderConfig, Family, GgufFile, GgufType, ModelError, SaveOptions, StoredModel, StoredType};
 use tutelage_run::{AtomicFolder, FileError, Hash, hash_bytes, write_atomic};
 
 use crate::RecipeError;
-use crate::gguf::{self, is_gguf};
-use crate::stored::{self, Beside};
+use crate::gguf;
+use crate::stored::Beside;
 
 /// What to convert.
 #[derive(Debug, Clone)]
@@ -52,10 +52,10 @@ struct Source {
 /// When the input is not whole or not supported, the output computes something else, or is there already.
 pub fn convert(request: &ConvertRequest) -> Result<Converted, RecipeError> {
     let ConvertRequest { input, out, .. } = request;
-    if out.exists() && (is_gguf(out) || !is_empty(out)?) {
+    if out.exists() && (GgufFile::is_named(out) || !is_empty(out)?) {
         return Err(RecipeError::request(format!("{}: is there already; choose another path", out.display())));
     }
-    let mut model = stored::open(input)?;
+    let mut model = StoredModel::open(input)?;
     if let Some(adapter) = &request.adapter {
         model = model.merged(adapter)?;
     }
@@ -72,7 +72,8 @@ pub fn convert(request: &ConvertRequest) -> Result<Converted, RecipeError> {
             return Err(FileError::content(input, found).into());
         }
     }
-    let dtype = if is_gguf(out) { to_gguf(&source, request)? } else { to_folder(&source, &config, request)? };
+    let dtype =
+        if GgufFile::is_named(out) { to_gguf(&source, request)? } else { to_folder(&source, &config, request)? };
     let vocab_size = source.beside.as_ref().map(|beside| beside.tokenizer.vocab_size());
     Ok(Converted { family: config.family.title(), dtype, n_weights: config.n_weights(), vocab_size })
 }

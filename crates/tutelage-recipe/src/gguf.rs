@@ -1,7 +1,5 @@
 //! GGUF files: a model with its tokenizer in one file.
 
-use std::path::Path;
-
 use tutelage_model::{GgufFile, Value};
 use tutelage_token::{Tokenizer, Vocabulary, VocabularyKind};
 
@@ -9,11 +7,6 @@ use crate::RecipeError;
 
 /// ggml's type of a token that stands for nothing.
 const UNUSED: i32 = 5;
-
-/// Whether a path is a GGUF file by its name.
-pub(crate) fn is_gguf(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
-}
 
 /// The chat template of the metadata.
 pub(crate) fn chat_template(file: &GgufFile) -> Option<String> {

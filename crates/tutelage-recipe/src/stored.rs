@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use tutelage_generate::{read_chat_template, read_tokenizer};
-use tutelage_model::{DecoderConfig, GgufFile, StoredModel};
+use tutelage_model::GgufFile;
 use tutelage_run::{FileError, Hash, Hasher, hash_file, read_bytes};
 use tutelage_token::Tokenizer;
 
-use crate::gguf::{self, is_gguf};
-use crate::{RecipeError, open_tokenizer};
+use crate::{RecipeError, gguf, open_tokenizer};
 
 /// Files of a tokenizer that are carried over as they are.
 const FILES: [&str; 6] = [
@@ -20,42 +19,12 @@ const FILES: [&str; 6] = [
     "chat_template.jinja",
 ];
 
-/// Opens a model's folder or GGUF file.
-///
-/// # Errors
-/// When it is neither, or not supported.
-pub(crate) fn open(path: &Path) -> Result<StoredModel, RecipeError> {
-    is_model(path)?;
-    Ok(if is_gguf(path) { StoredModel::from_gguf(GgufFile::open(path)?)? } else { StoredModel::open(path)? })
-}
-
-/// The configuration alone; weights are not looked at.
-///
-/// # Errors
-/// As [`open`].
-pub(crate) fn config(path: &Path) -> Result<DecoderConfig, RecipeError> {
-    is_model(path)?;
-    Ok(if is_gguf(path) {
-        StoredModel::from_gguf(GgufFile::open(path)?)?.config().clone()
-    } else {
-        StoredModel::read_config(path)?
-    })
-}
-
-fn is_model(path: &Path) -> Result<(), RecipeError> {
-    if path.is_file() && !is_gguf(path) {
-        let found = "is neither a model's folder nor a GGUF file (NAME.gguf)";
-        return Err(FileError::content(path, found).into());
-    }
-    Ok(())
-}
-
 /// Hash of everything that the weights depend on.
 ///
 /// # Errors
 /// When a file cannot be read.
 pub(crate) fn hash(path: &Path) -> Result<Hash, RecipeError> {
-    if is_gguf(path) {
+    if GgufFile::is_named(path) {
         return Ok(hash_file(path)?);
     }
     let entries = std::fs::read_dir(path).map_err(FileError::io("read", path))?;
@@ -85,7 +54,7 @@ impl Beside {
     /// # Errors
     /// When a file is damaged or not supported.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, RecipeError> {
-        if is_gguf(path) {
+        if GgufFile::is_named(path) {
             let file = GgufFile::open(path)?;
             let (tokenizer, chat_template) = (gguf::tokenizer(&file)?, gguf::chat_template(&file));
             return Self::made(tokenizer, chat_template).map(Some);
@@ -107,7 +76,7 @@ impl Beside {
     /// # Errors
     /// When there is no tokenizer, or it is damaged or not supported.
     pub(crate) fn tokenizer(path: &Path) -> Result<Self, RecipeError> {
-        let folder = if path.is_file() && !is_gguf(path) { None } else { Self::read(path)? };
+        let folder = if path.is_file() && !GgufFile::is_named(path) { None } else { Self::read(path)? };
         match folder {
             Some(beside) if beside.file("tokenizer.json").is_some() => Ok(beside),
             Some(beside) => Self::made(beside.tokenizer, beside.chat_template),

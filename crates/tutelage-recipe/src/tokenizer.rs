@@ -9,7 +9,7 @@ use tutelage_run::{AtomicFolder, FileError, read_bytes, read_json, write_atomic,
 use tutelage_token::{BuildSizes, Tokenizer};
 
 use crate::RecipeError;
-use crate::gguf::{self, is_gguf};
+use crate::gguf;
 
 /// Reads a model's folder (`tokenizer.json`, or SentencePiece's `tokenizer.model`), one of these files, a GGUF file, or
 /// OpenAI's `.tiktoken` ranks (text is divided as in o200k where the name says so, else as in cl100k).
@@ -20,7 +20,7 @@ pub fn open_tokenizer(path: &Path) -> Result<Tokenizer, RecipeError> {
     if path.is_dir() {
         return Ok(read_tokenizer(path)?);
     }
-    if is_gguf(path) {
+    if GgufFile::is_named(path) {
         return gguf::tokenizer(&GgufFile::open(path)?);
     }
     let wrong = |error: tutelage_token::TokenError| RecipeError::from(FileError::content(path, error.to_string()));

@@ -3,18 +3,17 @@
 use std::path::Path;
 
 use serde_json::json;
-use tutelage_model::DecoderConfig;
+use tutelage_model::{DecoderConfig, GgufFile, StoredModel};
 use tutelage_tensor::kernels::attention::PAGE;
 use tutelage_tensor::{DType, Isa};
 
 use super::{Finding, Workload};
 use crate::RecipeError;
-use crate::gguf::is_gguf;
-use crate::stored::{self, Beside};
+use crate::stored::Beside;
 
 /// Looks at a model; every weight is read once.
 pub(super) fn finding(path: &Path, workload: Workload) -> Finding {
-    let kind = if is_gguf(path) { "GGUF file" } else { "model" };
+    let kind = if GgufFile::is_named(path) { "GGUF file" } else { "model" };
     let path = path.to_path_buf();
     match facts(&path, workload) {
         Ok((text, facts)) => Finding { path, kind, details: Ok(text), facts: Some(facts) },
@@ -24,8 +23,8 @@ pub(super) fn finding(path: &Path, workload: Workload) -> Finding {
 
 /// Bytes of keys and values of all sequences, in whole pages and padded heads.
 fn cache_bytes(c: &DecoderConfig, workload: Workload) -> u64 {
-    let per_token = 2 * c.n_layers * c.n_kv_heads * c.d_head.next_multiple_of(32) * DType::Bf16.size();
-    (per_token * workload.batch) as u64 * workload.seq_len.next_multiple_of(PAGE) as u64
+    let pages = workload.batch as u64 * workload.seq_len.div_ceil(PAGE) as u64;
+    pages * c.page_bytes(DType::Bf16) as u64
 }
 
 fn megabytes(bytes: u64) -> String {
@@ -37,7 +36,7 @@ fn megabytes(bytes: u64) -> String {
 }
 
 fn facts(path: &Path, workload: Workload) -> Result<(String, serde_json::Value), RecipeError> {
-    let model = stored::open(path)?;
+    let model = StoredModel::open(path)?;
     model.check()?;
     let has_hash = path.join("tutelage.json").exists();
     let checked = if has_hash { "hash agrees" } else { "every weight read, no hash beside it" };

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tutelage_model::{DecoderConfig, Family, LoraConfig, Options, RopeScaling};
+use tutelage_model::{DecoderConfig, Family, GgufFile, LoraConfig, Options, RopeScaling, StoredModel};
 use tutelage_token::{MIN_VOCAB, Tokenizer};
 
 use crate::RecipeError;
 use crate::spec::{LoraSpec, ModelSpec, RecipeSpec, SizesSpec, StoredSpec};
-use crate::stored::{self, Beside};
+use crate::stored::Beside;
 
 // Ids of `<s>` and `</s>` in a tokenizer that is trained here.
 const BOS: u32 = 1;
@@ -128,7 +128,7 @@ fn new_model(sizes: &SizesSpec, vocab_size: usize, (bos, eos): (u32, u32), seq_l
 fn stored_model(name: &str, spec: &StoredSpec, tokenizer: &TokenizerPlan) -> Result<ModelPlan, RecipeError> {
     let path = &spec.from;
     let fault = |found: String| Err(RecipeError::request(format!("models.{name}: {}: {found}", path.display())));
-    let config = stored::config(path)?;
+    let config = StoredModel::read_config(path)?;
     if config.options.reward {
         return fault("is a reward model, which gives a text a number and no next token".to_owned());
     }
@@ -147,7 +147,7 @@ fn stored_model(name: &str, spec: &StoredSpec, tokenizer: &TokenizerPlan) -> Res
     }
     let lora = match &spec.lora {
         None => None,
-        Some(_) if crate::gguf::is_gguf(path) => {
+        Some(_) if GgufFile::is_named(path) => {
             return fault("adapters name the modules of folders; convert the GGUF file to one first".to_owned());
         }
         Some(lora) => Some(adapters(name, lora, path, &config)?),

@@ -1,7 +1,9 @@
 //! `summary.json`: all models side by side.
 
+use std::path::Path;
 use std::time::Instant;
 
+use tutelage_model::DecoderConfig;
 use tutelage_run::records::{CacheSummary, CorpusSummary, GroupSummary, ModelSummary, Summary};
 use tutelage_run::{read_json, write_json};
 use tutelage_teacher::cache::CacheReader;
@@ -9,7 +11,7 @@ use tutelage_teacher::cache::CacheReader;
 use super::evaluate::Evaluation;
 use super::session::Session;
 use crate::RecipeError;
-use crate::plan::{CachePlan, FirstWeights, Stage, TeacherModel, TrainPlan};
+use crate::plan::{CachePlan, FirstWeights, Stage, TrainPlan};
 
 impl Session<'_> {
     /// Writes the summary; `begun` is when this process began, for the note of its own time.
@@ -20,7 +22,9 @@ impl Session<'_> {
             match stage {
                 Stage::Train(train) => models.push(self.model_summary(train)?),
                 Stage::Cache(cache) => caches.push(self.cache_summary(cache)?),
-                Stage::Stored(teacher) => models.push(self.stored_summary(teacher)?),
+                Stage::Stored(teacher) => {
+                    models.push(self.stored_summary(&teacher.name, &teacher.config, teacher.stored.as_deref())?)
+                }
             }
         }
         let summary = Summary {
@@ -38,50 +42,46 @@ impl Session<'_> {
     }
 
     fn model_summary(&self, train: &TrainPlan) -> Result<ModelSummary, RecipeError> {
-        let evaluation = self.evaluated(&train.name)?;
         let seq_len = self.plan.recipe.spec.data.seq_len;
         Ok(ModelSummary {
-            name: train.name.clone(),
             objective: train.objective.clone(),
             teacher: train.teacher.as_ref().map(|t| t.model().name.clone()),
             begins_from: match &train.first {
                 FirstWeights::Random => None,
                 FirstWeights::Stored { path, .. } => Some(path.display().to_string()),
             },
-            parameters: train.model.n_weights(),
             tokens: train.config.steps * (train.config.batch_size * seq_len) as u64,
             seconds: self.record(&format!("train/{}", train.name))?.seconds,
-            heldout_loss: evaluation.heldout_loss,
-            heldout_perplexity: evaluation.heldout_perplexity,
-            heldout_bits_per_byte: evaluation.heldout_bits_per_byte,
             seed: train.seed,
             group: train.group.clone(),
             path: format!("models/{}/model", train.name),
             stage: format!("models/{}", train.name),
-            samples: evaluation.samples,
+            ..self.stored_summary(&train.name, &train.model, None)?
         })
     }
 
-    fn evaluated(&self, name: &str) -> Result<Evaluation, RecipeError> {
-        Ok(read_json(&self.folder.join("evaluations").join(name).join("result.json"))?)
-    }
-
-    fn stored_summary(&self, teacher: &TeacherModel) -> Result<ModelSummary, RecipeError> {
-        let evaluation = self.evaluated(&teacher.name)?;
-        let path = teacher.stored.as_ref().map(|path| path.display().to_string());
+    /// Of a model that no stage made, and what all models have in common: their sizes and their evaluations.
+    fn stored_summary(
+        &self,
+        name: &str,
+        config: &DecoderConfig,
+        path: Option<&Path>,
+    ) -> Result<ModelSummary, RecipeError> {
+        let evaluation: Evaluation = read_json(&self.folder.join("evaluations").join(name).join("result.json"))?;
+        let path = path.map(|path| path.display().to_string());
         Ok(ModelSummary {
-            name: teacher.name.clone(),
+            name: name.to_owned(),
             objective: "nothing here: as it is stored".to_owned(),
             teacher: None,
             begins_from: path.clone(),
-            parameters: teacher.config.n_weights(),
+            parameters: config.n_weights(),
             tokens: 0,
             seconds: 0.0,
             heldout_loss: evaluation.heldout_loss,
             heldout_perplexity: evaluation.heldout_perplexity,
             heldout_bits_per_byte: evaluation.heldout_bits_per_byte,
             seed: 0,
-            group: teacher.name.clone(),
+            group: name.to_owned(),
             path: path.unwrap_or_default(),
             stage: String::new(),
             samples: evaluation.samples,

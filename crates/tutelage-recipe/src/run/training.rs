@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tutelage_data::PackedSet;
 use tutelage_eval::heldout_loss;
 use tutelage_loss::Teacher;
-use tutelage_model::{Decoder, SaveOptions};
+use tutelage_model::{Decoder, SaveOptions, StoredModel};
 use tutelage_run::{AtomicFolder, Hash, write_atomic};
 use tutelage_teacher::{CachedTeacher, LiveTeacher};
 use tutelage_tensor::Params;
@@ -17,7 +17,6 @@ use super::shards::Packed;
 use super::tokenizer::RunTokenizer;
 use crate::RecipeError;
 use crate::plan::{FirstWeights, TeacherModel, TeacherSource, TrainPlan};
-use crate::stored;
 
 impl Session<'_> {
     pub(super) fn training(
@@ -88,9 +87,11 @@ impl Session<'_> {
         let (device, precision) = (&self.device, self.plan.precision);
         Ok(match &plan.first {
             FirstWeights::Random => Decoder::random(plan.model.clone(), device, precision, plan.seed)?,
-            FirstWeights::Stored { path, lora: None } => stored::open(path)?.decoder(Params::new(device, precision))?,
+            FirstWeights::Stored { path, lora: None } => {
+                StoredModel::open(path)?.decoder(Params::new(device, precision))?
+            }
             FirstWeights::Stored { path, lora: Some(lora) } => {
-                stored::open(path)?.adapted(device, precision, lora.clone(), plan.seed)?
+                StoredModel::open(path)?.adapted(device, precision, lora.clone(), plan.seed)?
             }
         })
     }
@@ -104,7 +105,7 @@ impl Session<'_> {
     pub(super) fn load_teacher(&self, teacher: &TeacherModel) -> Result<Decoder, RecipeError> {
         match &teacher.stored {
             None => self.load_trained(&teacher.name),
-            Some(path) => Ok(stored::open(path)?.decoder(Params::frozen(&self.device, self.plan.precision))?),
+            Some(path) => Ok(StoredModel::open(path)?.decoder(Params::frozen(&self.device, self.plan.precision))?),
         }
     }
 
@@ -150,7 +151,7 @@ fn save_model(model: &Decoder, plan: &TrainPlan, tokenizer: &RunTokenizer, folde
             let adapters = AtomicFolder::create(&folder.join("adapters"))?;
             model.save_adapters(adapters.inside())?;
             adapters.commit()?;
-            let merged = stored::open(path)?.merged(&folder.join("adapters"))?;
+            let merged = StoredModel::open(path)?.merged(&folder.join("adapters"))?;
             merged.save_as(&plan.model, new.inside(), &tokenizer.hash, SaveOptions::default())?
         }
         _ => model.save(new.inside(), &tokenizer.hash)?,
