@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -77,13 +77,9 @@ pub fn continue_file(
         return Ok(stats);
     }
     let generator = Arc::new(open_generator(&request.model, &request.engine)?);
-    let prompts = lines[n_kept..].iter().enumerate().map(|(i, line)| {
-        let at = |error: RecipeError| {
-            let found = format!("line {}: {error}", n_kept + i + 1);
-            RecipeError::from(FileError::content(&request.prompts, found))
-        };
-        prompt_of(line, request.now).and_then(|prompt| prompt.ids(&generator)).map_err(at)
-    });
+    let fault = |line: &Line, error: String| wrong_line(&request.prompts, line.number, &error);
+    let prompts =
+        lines[n_kept..].iter().map(|line| line.prompt.ids(&generator).map_err(|error| fault(line, error.to_string())));
     let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
     let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
     let cache_tokens = request.how.cache_tokens(longest, &generator).saturating_mul(request.batch_size);
@@ -91,11 +87,8 @@ pub fn continue_file(
     let mut engine =
         Engine::new(Arc::clone(&generator), EngineLimits { cache_tokens, max_running, ..Default::default() });
     let requests: Vec<Request> = prompts.into_iter().map(|prompt| request.how.request(prompt)).collect();
-    for (i, found) in requests.iter().enumerate() {
-        engine.check(found).map_err(|error| {
-            let found = format!("line {}: {error}", n_kept + i + 1);
-            RecipeError::from(FileError::content(&request.prompts, found))
-        })?;
+    for (line, found) in lines[n_kept..].iter().zip(&requests) {
+        engine.check(found).map_err(|error| fault(line, error.to_string()))?;
     }
     let mut numbers = BTreeMap::new();
     let mut requests = requests.into_iter().zip(n_kept..);
@@ -124,7 +117,7 @@ pub fn continue_file(
         }
         // In the order of the prompts.
         while let Some((written, 0)) = open.get(&stats.n_done) {
-            let mut line = lines[stats.n_done].clone();
+            let mut line = lines[stats.n_done].fields.clone();
             line.insert("completions".to_owned(), serde_json::to_value(written).unwrap_or_default());
             journal.append(&line)?;
             open.remove(&stats.n_done);
@@ -140,20 +133,33 @@ pub fn continue_file(
     Ok(stats)
 }
 
-fn read_prompts(request: &FileRequest) -> Result<Vec<Map<String, Value>>, RecipeError> {
+/// A line that asks for something.
+struct Line {
+    /// As an editor counts them.
+    number: usize,
+    fields: Map<String, Value>,
+    prompt: Prompt,
+}
+
+fn wrong_line(path: &Path, number: usize, error: &str) -> RecipeError {
+    FileError::content(path, format!("line {number}: {error}")).into()
+}
+
+fn read_prompts(request: &FileRequest) -> Result<Vec<Line>, RecipeError> {
     let path = &request.prompts;
     let file = BufReader::new(File::open(path).map_err(FileError::io("read", path))?);
     let mut out = Vec::new();
     for (i, line) in file.lines().enumerate() {
-        let fault = |found: String| RecipeError::from(FileError::content(path, format!("line {}: {found}", i + 1)));
+        let number = i + 1;
+        let fault = |found: String| wrong_line(path, number, &found);
         let line = line.map_err(|error| fault(error.to_string()))?;
         if line.trim().is_empty() {
             continue;
         }
-        let value: Map<String, Value> =
+        let fields: Map<String, Value> =
             serde_json::from_str(&line).map_err(|error| fault(format!("no JSON object: {error}")))?;
-        prompt_of(&value, 0).map_err(|error| fault(error.to_string()))?;
-        out.push(value);
+        let prompt = prompt_of(&fields, request.now).map_err(|error| fault(error.to_string()))?;
+        out.push(Line { number, fields, prompt });
     }
     if out.is_empty() {
         return Err(FileError::content(path, "holds no prompts").into());

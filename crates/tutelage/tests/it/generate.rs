@@ -102,6 +102,7 @@ fn wrong_requests_are_refused() {
     std::fs::write(bench.path("empty.jsonl"), "\n").unwrap();
     std::fs::write(bench.path("good.jsonl"), PROMPTS).unwrap();
     let long = format!("{{\"prompt\": \"{}\"}}\n", "king ".repeat(60));
+    std::fs::write(bench.path("gap.jsonl"), format!("{{\"prompt\": \"a\"}}\n\n{long}")).unwrap();
     std::fs::write(bench.path("long.jsonl"), format!("{{\"prompt\": \"a\"}}\n{long}")).unwrap();
     for (args, message) in [
         (&["--prompt", "a", "--top-p", "2"][..], "top_p = 2: must be above 0, at most 1"),
@@ -121,6 +122,7 @@ fn wrong_requests_are_refused() {
         (&["--file", "empty.jsonl", "--out", "o"], "holds no prompts"),
         (&["--file", "none.jsonl", "--out", "o"], "none.jsonl"),
         (&["--file", "long.jsonl", "--out", "o"], "line 2: the prompt has"),
+        (&["--file", "gap.jsonl", "--out", "o"], "line 3: the prompt has"),
         (&["--file", "good.jsonl", "--out", "nowhere/o"], "nowhere"),
     ] {
         let found = bench.refuse(&[&["generate", "model"][..], args].concat());
