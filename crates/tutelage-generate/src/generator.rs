@@ -1,13 +1,15 @@
 //! A model, its tokenizer and its chat template.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use tutelage_model::Decoder;
 use tutelage_tensor::{Device, Precision};
 use tutelage_token::{Chat, ChatTemplate, Tokenizer};
 
-use crate::GenerateError;
+use crate::constraint::Grammars;
 use crate::folder::{read_chat_template, read_tokenizer};
+use crate::{Constraint, GenerateError, Grammar};
 
 /// A model with its tokenizer.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub struct Generator {
     model: Decoder,
     tokenizer: Tokenizer,
     chat_template: Option<String>,
+    /// Made for the first text that is constrained.
+    grammars: OnceLock<Grammars>,
 }
 
 impl Generator {
@@ -34,7 +38,7 @@ impl Generator {
             return Err(GenerateError::Request(found));
         }
         model.params_mut().serve();
-        Ok(Self { model, tokenizer, chat_template })
+        Ok(Self { model, tokenizer, chat_template, grammars: OnceLock::new() })
     }
 
     /// Reads a model's folder.
@@ -50,6 +54,11 @@ impl Generator {
     /// The model.
     pub fn model(&self) -> &Decoder {
         &self.model
+    }
+
+    /// Most tokens of a prompt and its text.
+    pub fn n_positions(&self) -> usize {
+        self.model.config().n_positions()
     }
 
     /// Its tokenizer.
@@ -85,6 +94,23 @@ impl Generator {
             }
         };
         Ok(template.encode(chat, &self.tokenizer)?)
+    }
+
+    /// What a text must be, for [`Request::constraint`](crate::Request::constraint).
+    ///
+    /// # Errors
+    /// When the grammar is wrong, or too large.
+    pub fn constraint(&self, grammar: &Grammar) -> Result<Constraint, GenerateError> {
+        let grammars = match self.grammars.get() {
+            Some(grammars) => grammars,
+            None => {
+                let config = self.model.config();
+                let ends = [&[self.tokenizer.eos(), config.eos][..], &config.more_eos].concat();
+                let made = Grammars::new(&self.tokenizer, &ends)?;
+                self.grammars.get_or_init(|| made)
+            }
+        };
+        grammars.constraint(grammar)
     }
 
     /// Whether a token ends the text, by the tokenizer or by the model.

@@ -4,8 +4,10 @@
 //! - [`Generator`]: a model, its tokenizer and chat template; makes prompts of texts and chats.
 //! - [`Engine`] takes [`Request`]s and writes many texts at once: sequences join and leave between steps, prompts come in parts,
 //!   keys and values lie in pages that prompts which begin alike share. What it writes comes as [`Event`]s.
+//! - [`Grammar`], [`Constraint`]: texts that keep to a JSON schema or a regular expression.
 //! - [`Sampling`]: how tokens are drawn. A text depends on its request alone, not on what is written beside it.
 
+mod constraint;
 mod engine;
 mod error;
 mod folder;
@@ -15,6 +17,7 @@ mod request;
 mod sampling;
 mod stop;
 
+pub use constraint::{Constraint, Grammar};
 pub use engine::{Engine, EngineLimits};
 pub use error::GenerateError;
 pub use folder::{read_chat_template, read_tokenizer};

@@ -1,11 +1,9 @@
 //! What is asked of an engine, and what it answers.
 
-use serde::Serialize;
-
-use crate::{Sampling, TokenLogprobs};
+use crate::{Constraint, Sampling, TokenLogprobs};
 
 /// A text to continue.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Request {
     /// What is continued.
     pub prompt: Vec<u32>,
@@ -25,6 +23,10 @@ pub struct Request {
     pub logprobs: Option<usize>,
     /// The same of the prompt's tokens after the first.
     pub prompt_logprobs: Option<usize>,
+    /// What the text must be.
+    pub constraint: Option<Constraint>,
+    /// Whether the mean of the prompt's last hidden states is wanted.
+    pub embeds: bool,
 }
 
 impl Request {
@@ -40,6 +42,8 @@ impl Request {
             ignores_end: false,
             logprobs: None,
             prompt_logprobs: None,
+            constraint: None,
+            embeds: false,
         }
     }
 }
@@ -49,10 +53,9 @@ impl Request {
 pub struct RequestId(pub(crate) u64);
 
 /// Why a text ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
-    /// The model ended it.
+    /// The model ended it, or nothing can follow what the text must be.
     EndOfDocument,
     /// A stop string, or a token that the request names.
     Stop,
@@ -60,6 +63,8 @@ pub enum StopReason {
     MaxTokens,
     /// No position is left in the model.
     ContextFull,
+    /// What the text must be became too much to keep track of; the text is a part of it.
+    ConstraintFailed,
     /// Asked to stop.
     Stopped,
 }
@@ -72,6 +77,7 @@ impl StopReason {
             StopReason::Stop => "stop",
             StopReason::MaxTokens => "max_tokens",
             StopReason::ContextFull => "context_full",
+            StopReason::ConstraintFailed => "constraint_failed",
             StopReason::Stopped => "stopped",
         }
     }
@@ -86,6 +92,13 @@ pub enum Event {
         request: RequestId,
         /// Of each token after the first.
         logprobs: Vec<TokenLogprobs>,
+    },
+    /// The mean of the prompt's last hidden states, after the last norm, which was asked for.
+    Embedding {
+        /// Whose.
+        request: RequestId,
+        /// As many numbers as the model is wide.
+        mean_d: Vec<f32>,
     },
     /// A token was drawn.
     Token {
@@ -118,7 +131,11 @@ pub enum Event {
 impl Event {
     /// Which request it is about.
     pub fn request(&self) -> RequestId {
-        let (Event::Prompt { request, .. } | Event::Token { request, .. } | Event::Done { request, .. }) = self;
-        *request
+        match self {
+            Event::Prompt { request, .. }
+            | Event::Embedding { request, .. }
+            | Event::Token { request, .. }
+            | Event::Done { request, .. } => *request,
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! - [`Tokenizer::encode_document`] is the one form in which a document is seen in training:
 //!   `<s> text </s>`. Special tokens that stand in the text as characters are encoded as characters.
 //! - [`Tokenizer::build`] is InternLM2's construction: part of a base, tokens for another language, spare slots.
+//! - [`Tokenizer::spellings`]: what each entry stands for, in bytes.
 //! - [`Decoder`] turns tokens into text as they come, never cutting a character.
 //!
 //! This crate does not touch files; callers bring bytes and take strings.
@@ -16,6 +17,7 @@ mod decoder;
 mod error;
 mod pre;
 mod sentencepiece;
+mod spelling;
 mod tiktoken;
 mod tokenizer;
 mod vocabulary;
@@ -24,5 +26,6 @@ pub use build::BuildSizes;
 pub use chat::{Chat, ChatTemplate};
 pub use decoder::Decoder;
 pub use error::TokenError;
+pub use spelling::Spelling;
 pub use tokenizer::{BOS, EOS, MIN_VOCAB, Tokenizer, UNK};
 pub use vocabulary::{Vocabulary, VocabularyKind};

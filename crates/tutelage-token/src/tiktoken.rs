@@ -10,7 +10,7 @@ use crate::vocabulary::{added_token, byte_level_bpe};
 use crate::{TokenError, Tokenizer};
 
 /// The printable character of each byte in byte-level BPE (GPT-2's): itself where it is printable, else from U+0100 on.
-fn alphabet() -> [char; 256] {
+pub(crate) fn alphabet() -> [char; 256] {
     let mut next = 0x100;
     std::array::from_fn(|byte| {
         let printable = matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::generate::GenerateArgs;
+use crate::serve::ServeArgs;
 
 /// Train and distil language models: from raw text to an evaluated student.
 #[derive(Debug, Parser)]
@@ -125,6 +126,13 @@ pub(crate) enum Command {
         tutelage generate SmolLM2-135M-Instruct.Q4_1.gguf --chat\n  \
         tutelage generate models/smollm2 --file prompts.jsonl --out completions.jsonl --samples 4 --logprobs 5")]
     Generate(Box<GenerateArgs>),
+    /// Serve models over HTTP, as OpenAI's clients expect it; with a chat page
+    #[command(after_help = "Examples:\n  tutelage serve models/smollm2\n  \
+        tutelage serve chat=SmolLM2-135M-Instruct.Q4_1.gguf runs/quickstart/models/student/model --port 9000\n  \
+        tutelage serve models/smollm2 --host 0.0.0.0 --api-key-file keys.txt --access-log access.jsonl\n\n\
+        The first Ctrl-C or SIGTERM lets what runs finish, the second ends at once. GET /openapi.json describes the API, \
+        GET /metrics is for Prometheus.")]
+    Serve(Box<ServeArgs>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -268,7 +276,7 @@ fn experts(text: &str) -> Result<(usize, usize), String> {
 }
 
 /// Bytes of a size such as `500MB` (powers of ten, as in file managers and Hugging Face's libraries).
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text[digits.len()..].to_ascii_uppercase().as_str() {
         "" | "B" => 1,

@@ -16,6 +16,7 @@ use crate::bench::bench;
 use crate::failure::Failure;
 use crate::generate::generate;
 use crate::progress::Progress;
+use crate::serve::serve;
 use crate::tokenizer::tokenizer;
 
 /// Interrupted by Ctrl-C or SIGTERM; everything is saved, but the request is not done.
@@ -43,6 +44,7 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
         }
         Command::Tokenizer { what } => tokenizer(what),
         Command::Generate(args) => generate(*args, engine),
+        Command::Serve(args) => serve(*args, &engine),
     }
 }
 

@@ -3,6 +3,7 @@
 use tutelage_bench::BenchError;
 use tutelage_recipe::RecipeError;
 use tutelage_report::ReportError;
+use tutelage_serve::ServeError;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -31,6 +32,12 @@ impl From<BenchError> for Failure {
 
 impl From<ReportError> for Failure {
     fn from(error: ReportError) -> Self {
+        Self { message: error.to_string(), is_request: error.is_request() }
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
         Self { message: error.to_string(), is_request: error.is_request() }
     }
 }

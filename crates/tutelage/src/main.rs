@@ -11,6 +11,7 @@ mod commands;
 mod failure;
 mod generate;
 mod progress;
+mod serve;
 mod tokenizer;
 
 use std::process::ExitCode;

@@ -61,6 +61,11 @@ impl Engine {
         }
     }
 
+    /// Forgets everything, whatever state a failed step has left.
+    pub fn reset(&mut self) {
+        *self = Self { n_requests: self.n_requests, ..Self::new(Arc::clone(&self.generator), self.limits) };
+    }
+
     /// The model, its tokenizer and template.
     pub fn generator(&self) -> &Arc<Generator> {
         &self.generator

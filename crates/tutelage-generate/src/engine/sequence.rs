@@ -9,7 +9,7 @@ use tutelage_token::Decoder as TextDecoder;
 use crate::pages::{PageTable, prefixes};
 use crate::sampling::Sampler;
 use crate::stop::StopText;
-use crate::{GenerateError, Generator, Request, RequestId};
+use crate::{Constraint, GenerateError, Generator, Request, RequestId};
 
 /// One sample of one request.
 #[derive(Debug)]
@@ -32,7 +32,10 @@ pub(super) struct Sequence {
     pub(super) sampler: Sampler,
     pub(super) decoder: TextDecoder,
     pub(super) stop: StopText,
+    pub(super) constraint: Option<Constraint>,
     pub(super) prompt_logprobs: Vec<crate::TokenLogprobs>,
+    /// Sum of the prompt's hidden states so far, where their mean is wanted.
+    pub(super) hidden_sum_d: Vec<f64>,
 }
 
 impl Sequence {
@@ -58,7 +61,9 @@ impl Sequence {
             sampler: Sampler::new(request.sampling.clone(), sample, &request.prompt),
             decoder: decoder.clone(),
             stop: StopText::new(request.stop.clone()),
+            constraint: request.constraint.clone(),
             prompt_logprobs: Vec::new(),
+            hidden_sum_d: Vec::new(),
             request: Arc::clone(&request),
         };
         Ok((0..request.n_samples).map(one).collect())
@@ -79,8 +84,9 @@ impl Sequence {
 
     /// Begins with what other prompts have left; the last token goes through the model in any case.
     pub(super) fn begin(&mut self, table: &mut PageTable) {
-        // Log-probabilities of the prompt need all of its rows.
-        let most = if self.request.prompt_logprobs.is_some() { 0 } else { (self.n_prompt() - 1) / PAGE };
+        // What is said of the whole prompt needs all of its rows.
+        let needs_all = self.request.prompt_logprobs.is_some() || self.request.embeds;
+        let most = if needs_all { 0 } else { (self.n_prompt() - 1) / PAGE };
         self.pages = table.shared(&self.prefixes[..most.min(self.prefixes.len())]);
         self.n_stored = self.pages.len() * PAGE;
         self.n_published = self.pages.len();

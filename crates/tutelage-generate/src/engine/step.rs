@@ -7,6 +7,7 @@ use tutelage_tensor::Tensor;
 use tutelage_tensor::kernels::attention::PAGE;
 
 use super::{Engine, Sequence};
+use crate::constraint::Verdict;
 use crate::sampling::token_logprobs;
 use crate::{Event, GenerateError, StopReason};
 
@@ -125,6 +126,15 @@ impl Engine {
                     events.push(Event::Prompt { request: sequence.id, logprobs });
                 }
             }
+            if slice.is_prompt && sequence.request.embeds && sequence.sample == 0 {
+                let rows: Vec<usize> = (slice.row..slice.row + slice.tokens.len()).collect();
+                sum_rows(&mut sequence.hidden_sum_d, &hidden.rows(self.generator.model().params().device(), &rows));
+                if !sequence.reads_prompt() {
+                    let n = sequence.n_prompt() as f64;
+                    let mean_d = sequence.hidden_sum_d.iter().map(|sum| (sum / n) as f32).collect();
+                    events.push(Event::Embedding { request: sequence.id, mean_d });
+                }
+            }
             if !sequence.reads_prompt() && sequence.request.max_tokens > 0 {
                 drawing.push((i, slice.row + slice.tokens.len() - 1));
             }
@@ -182,6 +192,11 @@ impl Engine {
         events: &mut Vec<Event>,
     ) -> Result<Option<StopReason>, GenerateError> {
         let raw = sequence.request.logprobs.map(|n_top| (logits_v.to_vec(), n_top));
+        if let Some(constraint) = &mut sequence.constraint
+            && constraint.mask(logits_v) == Verdict::Failed
+        {
+            return Ok(Some(StopReason::ConstraintFailed));
+        }
         let id = sequence.sampler.draw(logits_v);
         if !sequence.request.ignores_end && self.generator.ends(id) {
             return Ok(Some(StopReason::EndOfDocument));
@@ -194,8 +209,13 @@ impl Engine {
         let (text, met) = sequence.stop.push(&text);
         let logprobs = raw.map(|(raw_v, n_top)| token_logprobs(&raw_v, id, n_top));
         events.push(Event::Token { request: sequence.id, sample: sequence.sample, id, logprobs, text });
-        Ok(if met.is_some() {
+        let verdict = sequence.constraint.as_mut().map_or(Verdict::Open, |constraint| constraint.push(id));
+        Ok(if verdict == Verdict::Failed {
+            Some(StopReason::ConstraintFailed)
+        } else if met.is_some() {
             Some(StopReason::Stop)
+        } else if verdict == Verdict::Complete {
+            Some(StopReason::EndOfDocument)
         } else if sequence.n_drawn() == sequence.request.max_tokens {
             Some(StopReason::MaxTokens)
         } else if sequence.ids.len() == self.generator.model().config().n_positions() {
@@ -218,5 +238,14 @@ impl Engine {
         };
         let (request, sample, n_tokens) = (sequence.id, sequence.sample, sequence.n_drawn());
         Ok(Event::Done { request, sample, reason, text, n_tokens })
+    }
+}
+
+/// Adds rows, each value widened, in their order.
+fn sum_rows(sum_d: &mut Vec<f64>, rows_td: &Tensor) {
+    let (_, d_model) = rows_td.dims2();
+    sum_d.resize(d_model, 0.0);
+    for row_d in rows_td.to_vec().chunks_exact(d_model) {
+        sum_d.iter_mut().zip(row_d).for_each(|(sum, &x)| *sum += f64::from(x));
     }
 }

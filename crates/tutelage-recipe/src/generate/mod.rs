@@ -227,6 +227,6 @@ fn take(all: &mut [Written], event: Event, generator: &Generator) -> bool {
             (written.stop_reason, written.n_tokens) = (reason.name(), n_tokens);
             true
         }
-        Event::Prompt { .. } => false,
+        Event::Prompt { .. } | Event::Embedding { .. } => false,
     }
 }
