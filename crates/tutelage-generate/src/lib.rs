@@ -7,6 +7,7 @@
 //! - [`Grammar`], [`Constraint`]: texts that keep to a JSON schema or a regular expression.
 //! - [`Sampling`]: how tokens are drawn. A text depends on its request alone, not on what is written beside it.
 
+mod best;
 mod constraint;
 mod engine;
 mod error;
@@ -17,6 +18,7 @@ mod request;
 mod sampling;
 mod stop;
 
+pub use best::best_first;
 pub use constraint::{Constraint, Grammar};
 pub use engine::{Engine, EngineLimits};
 pub use error::GenerateError;

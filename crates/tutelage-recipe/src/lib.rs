@@ -31,5 +31,5 @@ pub use generate::{
 pub use inspect::{Finding, Workload, inspect};
 pub use load::{Recipe, load};
 pub use tokenizer::{BuildRequest, Compression, build_tokenizer, open_tokenizer};
-pub use tutelage_generate::Sampling;
+pub use tutelage_generate::{Grammar, Sampling};
 pub use tutelage_token::BuildSizes;

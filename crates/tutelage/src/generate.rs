@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use tutelage_recipe::{
-    Continuation, EngineChoice, FileRequest, GenerateRequest, Prompt, Sampling, Written, continue_file, continue_text,
+    Continuation, EngineChoice, FileRequest, GenerateRequest, Grammar, Prompt, Sampling, Written, continue_file,
+    continue_text,
 };
-use tutelage_run::read_text;
+use tutelage_run::{read_json, read_text};
 
 use crate::chat::chat;
 use crate::commands::{INTERRUPTED, print_json, stop_flag};
@@ -79,6 +80,15 @@ pub(crate) struct GenerateArgs {
     /// Continuations of each prompt
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     samples: u16,
+    /// Draw so many and keep those that the model finds the most likely, by the mean of their tokens' log-probabilities
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    best_of: Option<u16>,
+    /// A JSON schema that the text must keep to: a file
+    #[arg(long, value_name = "FILE", conflicts_with = "regex")]
+    json_schema: Option<PathBuf>,
+    /// A regular expression that the text must match as a whole
+    #[arg(long, value_name = "PATTERN")]
+    regex: Option<String>,
     /// Say how likely each token was, and so many of the most likely in its place (needs --json or --file)
     #[arg(long, value_name = "N")]
     logprobs: Option<usize>,
@@ -105,6 +115,10 @@ pub(crate) fn now() -> i64 {
 }
 
 pub(crate) fn generate(args: GenerateArgs, engine: EngineChoice) -> Result<ExitCode, Failure> {
+    let grammar = match (&args.json_schema, args.regex) {
+        (Some(path), _) => Some(Grammar::JsonSchema(read_json(path)?)),
+        (None, pattern) => pattern.map(Grammar::Regex),
+    };
     let how = Continuation {
         max_tokens: args.max_tokens,
         sampling: Sampling {
@@ -121,6 +135,8 @@ pub(crate) fn generate(args: GenerateArgs, engine: EngineChoice) -> Result<ExitC
         },
         stop: args.stop,
         n_samples: usize::from(args.samples),
+        best_of: args.best_of.map(usize::from),
+        grammar,
         logprobs: args.logprobs,
     };
     let prints_all = args.json || args.file.is_some();
@@ -132,7 +148,7 @@ pub(crate) fn generate(args: GenerateArgs, engine: EngineChoice) -> Result<ExitC
         return file(&FileRequest { model: args.model, prompts, out, how, batch_size, now, engine }, args.json);
     }
     if args.prompt.is_none() && args.messages.is_none() {
-        if !std::io::stdin().is_terminal() || args.json || args.tools.is_some() || args.samples > 1 {
+        if !std::io::stdin().is_terminal() || args.json || args.tools.is_some() || args.samples > 1 || how.chooses() {
             return Err(wrong("--chat without --prompt is for a terminal; give --prompt, --messages or --file"));
         }
         return chat(&args.model, how, args.system, &engine);
@@ -166,7 +182,7 @@ fn chat_or_text(
 
 fn one(request: &GenerateRequest, json: bool) -> Result<ExitCode, Failure> {
     let stop = stop_flag()?;
-    let streams = !json && request.how.n_samples == 1;
+    let streams = !json && request.how.n_samples == 1 && !request.how.chooses();
     let prompt = match &request.prompt {
         Prompt::Text(text) => text.as_str(),
         Prompt::Chat { .. } => "",
@@ -197,6 +213,8 @@ fn one(request: &GenerateRequest, json: bool) -> Result<ExitCode, Failure> {
         print_json(&result)?;
     } else if streams {
         writeln!(out, "{}", if begun { "" } else { prompt })?;
+    } else if let [one] = &all[..] {
+        writeln!(out, "{prompt}{}", one.text)?;
     } else {
         for (i, Written { text, .. }) in all.iter().enumerate() {
             writeln!(out, "--- {} of {}\n{prompt}{text}", i + 1, all.len())?;

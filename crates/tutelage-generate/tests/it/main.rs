@@ -1,8 +1,9 @@
 //! Texts of tiny random models: by the engine, and by whole forward passes.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod alone;
+mod constrained;
 mod oracle;
 mod requests;
 mod support;

@@ -10,13 +10,18 @@ use crate::support::{VOCAB, config, dynamic, generator, greedy, limits, prompt, 
 /// Logits of all rows by the training forward pass.
 fn whole(generator: &tutelage_generate::Generator, ids: &[u32]) -> Vec<Vec<f64>> {
     let model = generator.model();
+    let logits = model.logits(whole_hidden(generator, ids)).to_vec();
+    logits.chunks(model.config().vocab_size).map(|row| row[..VOCAB].iter().map(|&x| f64::from(x)).collect()).collect()
+}
+
+/// Last hidden states of all rows by the training forward pass.
+fn whole_hidden(generator: &tutelage_generate::Generator, ids: &[u32]) -> tutelage_tensor::Tensor {
+    let model = generator.model();
     let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
     let positions: Vec<i32> = (0..ids.len() as i32).collect();
     let (mut tape, document) = (Tape::inference(model.params()), 0..ids.len());
     let input = Input { ids: &ids, positions: &positions, documents: std::slice::from_ref(&document) };
-    let hidden = model.hidden(&mut tape, input).value().clone();
-    let logits = model.logits(hidden).to_vec();
-    logits.chunks(model.config().vocab_size).map(|row| row[..VOCAB].iter().map(|&x| f64::from(x)).collect()).collect()
+    model.hidden(&mut tape, input).value().clone()
 }
 
 fn log_softmax(row: &[f64]) -> Vec<f64> {
@@ -68,5 +73,23 @@ fn long_prompts_rotate_by_their_whole_length() {
         let expected: Vec<f64> = (0..199).map(|t| log_softmax(&rows[t])[request.prompt[t + 1] as usize]).collect();
         let found: Vec<f64> = text.prompt.iter().map(|token| token.logprob).collect();
         assert_close(&format!("in parts of {prompt_tokens}"), &found, &expected, 2e-3, 1e-4);
+    }
+}
+
+#[test]
+fn embeddings_are_means_of_whole_passes() {
+    let generator = generator(config(), 2, Precision::F32);
+    for prompt_tokens in [64, 512] {
+        let mut engine = Engine::new(generator.clone(), tutelage_generate::EngineLimits { prompt_tokens, ..limits() });
+        // The second begins with pages that the first has left.
+        for n in [150, 200] {
+            let request = tutelage_generate::Request { embeds: true, ..greedy(prompt(n, 5), 0) };
+            let found = write(&mut engine, std::slice::from_ref(&request)).remove(0).remove(0).mean_d;
+            let rows = whole_hidden(&generator, &request.prompt).to_vec();
+            let mean = |d: usize| rows.iter().skip(d).step_by(32).map(|&x| f64::from(x)).sum::<f64>() / n as f64;
+            let expected: Vec<f64> = (0..32).map(mean).collect();
+            let found: Vec<f64> = found.iter().map(|&x| f64::from(x)).collect();
+            assert_close(&format!("{n} tokens in parts of {prompt_tokens}"), &found, &expected, 1e-4, 1e-5);
+        }
     }
 }

@@ -84,6 +84,7 @@ pub(crate) struct Text {
     pub(crate) text: String,
     pub(crate) logprobs: Vec<TokenLogprobs>,
     pub(crate) prompt: Vec<TokenLogprobs>,
+    pub(crate) mean_d: Vec<f32>,
     pub(crate) reason: Option<StopReason>,
 }
 
@@ -98,6 +99,7 @@ pub(crate) fn write(engine: &mut Engine, requests: &[Request]) -> Vec<Vec<Text>>
         .run(&StopFlag::default(), &mut |event| {
             match event {
                 Event::Prompt { request, logprobs } => out[ids[&request]][0].prompt = logprobs,
+                Event::Embedding { request, mean_d } => out[ids[&request]][0].mean_d = mean_d,
                 Event::Token { request, sample, id, logprobs, text } => {
                     let to = &mut out[ids[&request]][sample];
                     to.ids.push(id);

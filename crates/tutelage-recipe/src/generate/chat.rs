@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tutelage_generate::{Engine, EngineLimits, Generator};
+use tutelage_generate::{Constraint, Engine, EngineLimits, Generator};
 use tutelage_run::StopFlag;
 use tutelage_tensor::kernels::attention::PAGE;
 
@@ -16,6 +16,7 @@ pub struct ChatSession {
     generator: Arc<Generator>,
     engine: Engine,
     how: Continuation,
+    constraint: Option<Constraint>,
     system: Option<String>,
     messages: Vec<Value>,
 }
@@ -31,13 +32,14 @@ impl ChatSession {
         system: Option<String>,
         engine: &EngineChoice,
     ) -> Result<Self, RecipeError> {
-        how.sampling.validate()?;
+        how.validate()?;
         let generator = Arc::new(open_generator(model, engine)?);
         // As long as the model was trained for, in so far as that is no more than this.
         const MOST: usize = 16_384;
         let cache_tokens = generator.model().config().n_positions().min(MOST) + PAGE;
         let engine = Engine::new(Arc::clone(&generator), EngineLimits { cache_tokens, ..Default::default() });
-        let mut session = Self { generator, engine, how, system, messages: Vec::new() };
+        let constraint = how.constraint(&generator)?;
+        let mut session = Self { generator, engine, how, constraint, system, messages: Vec::new() };
         session.reset();
         // A template that is missing is better found now.
         session.prompt(0, "hello")?;
@@ -68,7 +70,7 @@ impl ChatSession {
         stop: &StopFlag,
         show: &mut dyn FnMut(&str),
     ) -> Result<Written, RecipeError> {
-        let mut request = self.how.request(self.prompt(now, text)?);
+        let mut request = self.how.request(self.prompt(now, text)?, self.constraint.as_ref());
         let (_, holds) = self.engine.cache_use();
         // What is left of the cache bounds the answer.
         request.max_tokens = request.max_tokens.min(holds.saturating_sub(request.prompt.len()).max(1));

@@ -67,7 +67,7 @@ pub fn continue_file(
     stop: &StopFlag,
     progress: &mut dyn FnMut(FileStats),
 ) -> Result<FileStats, RecipeError> {
-    request.how.sampling.validate()?;
+    request.how.validate()?;
     let lines = read_prompts(request)?;
     let output = Output::find(request)?;
     let n_kept = output.n_lines.min(lines.len());
@@ -83,10 +83,12 @@ pub fn continue_file(
     let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
     let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
     let cache_tokens = request.how.cache_tokens(longest, &generator).saturating_mul(request.batch_size);
-    let max_running = request.batch_size * request.how.n_samples;
+    let max_running = request.batch_size * request.how.n_drawn();
     let mut engine =
         Engine::new(Arc::clone(&generator), EngineLimits { cache_tokens, max_running, ..Default::default() });
-    let requests: Vec<Request> = prompts.into_iter().map(|prompt| request.how.request(prompt)).collect();
+    let constraint = request.how.constraint(&generator)?;
+    let requests = prompts.into_iter().map(|prompt| request.how.request(prompt, constraint.as_ref()));
+    let requests: Vec<Request> = requests.collect();
     for (line, found) in lines[n_kept..].iter().zip(&requests) {
         engine.check(found).map_err(|error| fault(line, error.to_string()))?;
     }
@@ -107,7 +109,7 @@ pub fn continue_file(
             break;
         }
         for event in engine.step()? {
-            let n = request.how.n_samples;
+            let n = request.how.n_drawn();
             let (written, left) =
                 open.entry(numbers[&event.request()]).or_insert_with(|| (vec![Written::empty(); n], n));
             if let Event::Done { n_tokens, .. } = &event {
@@ -116,11 +118,13 @@ pub fn continue_file(
             *left -= usize::from(take(written, event, &generator));
         }
         // In the order of the prompts.
-        while let Some((written, 0)) = open.get(&stats.n_done) {
+        while open.get(&stats.n_done).is_some_and(|(_, left)| *left == 0)
+            && let Some((written, _)) = open.remove(&stats.n_done)
+        {
             let mut line = lines[stats.n_done].fields.clone();
-            line.insert("completions".to_owned(), serde_json::to_value(written).unwrap_or_default());
+            let kept = request.how.chosen(written);
+            line.insert("completions".to_owned(), serde_json::to_value(kept).unwrap_or_default());
             journal.append(&line)?;
-            open.remove(&stats.n_done);
             stats.n_done += 1;
             progress(stats);
         }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tutelage_generate::{
-    Engine, EngineLimits, Event, GenerateError, Generator, Request, Sampling, StopReason, TokenLogprobs,
+    Constraint, Engine, EngineLimits, Event, GenerateError, Generator, Grammar, Request, Sampling, StopReason,
+    TokenLogprobs, best_first,
 };
 use tutelage_model::StoredModel;
 use tutelage_run::StopFlag;
@@ -46,6 +47,11 @@ pub struct Continuation {
     pub stop: Vec<String>,
     /// Continuations of a prompt.
     pub n_samples: usize,
+    /// Continuations that are drawn, of which those are kept that the model finds the most likely; as many as are kept, if
+    /// nothing is said.
+    pub best_of: Option<usize>,
+    /// What the text must be.
+    pub grammar: Option<Grammar>,
     /// Log-probabilities of the tokens, with those of so many of the most likely.
     pub logprobs: Option<usize>,
 }
@@ -122,19 +128,61 @@ impl Prompt {
 }
 
 impl Continuation {
-    fn request(&self, prompt: Vec<u32>) -> Request {
+    /// Checks what does not depend on the model.
+    fn validate(&self) -> Result<(), RecipeError> {
+        self.sampling.validate()?;
+        match self.best_of {
+            Some(n) if n < self.n_samples => {
+                let found = format!("best-of {n}: must be at least the number of samples, {}", self.n_samples);
+                Err(RecipeError::request(found))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A prompt's request, with its constraint if there is one.
+    fn request(&self, prompt: Vec<u32>, constraint: Option<&Constraint>) -> Request {
         Request {
             sampling: self.sampling.clone(),
             stop: self.stop.clone(),
-            n_samples: self.n_samples,
-            logprobs: self.logprobs,
+            n_samples: self.n_drawn(),
+            logprobs: if self.chooses() { Some(self.logprobs.unwrap_or(0)) } else { self.logprobs },
+            constraint: constraint.cloned(),
             ..Request::new(prompt, self.max_tokens)
         }
     }
 
+    /// What the text must be, for a model.
+    fn constraint(&self, generator: &Generator) -> Result<Option<Constraint>, RecipeError> {
+        Ok(self.grammar.as_ref().map(|grammar| generator.constraint(grammar)).transpose()?)
+    }
+
+    /// Samples of a prompt, chosen or not.
+    fn n_drawn(&self) -> usize {
+        self.best_of.unwrap_or(self.n_samples)
+    }
+
+    /// Whether some of what is drawn is not kept.
+    pub fn chooses(&self) -> bool {
+        self.n_drawn() > self.n_samples
+    }
+
+    /// Those of the samples that are kept.
+    fn chosen(&self, mut samples: Vec<Written>) -> Vec<Written> {
+        if !self.chooses() {
+            return samples;
+        }
+        let logprobs = |written: &Written| written.logprobs.iter().map(|token| token.logprobs.logprob).collect();
+        let order = best_first(&samples.iter().map(logprobs).collect::<Vec<_>>());
+        if self.logprobs.is_none() {
+            samples.iter_mut().for_each(|written| written.logprobs.clear());
+        }
+        order.into_iter().take(self.n_samples).map(|at| samples[at].clone()).collect()
+    }
+
     /// Tokens of the cache that all samples of a prompt may take.
     fn cache_tokens(&self, n_prompt: usize, generator: &Generator) -> usize {
-        cache_tokens(n_prompt, self.max_tokens, generator).saturating_mul(self.n_samples.min(MAX_SAMPLES))
+        cache_tokens(n_prompt, self.max_tokens, generator).saturating_mul(self.n_drawn().min(MAX_SAMPLES))
     }
 }
 
@@ -155,13 +203,15 @@ pub fn continue_text(
     stop: &StopFlag,
     show: &mut dyn FnMut(&str),
 ) -> Result<Vec<Written>, RecipeError> {
-    request.how.sampling.validate()?;
+    request.how.validate()?;
     let generator = Arc::new(open_generator(&request.model, &request.engine)?);
     let prompt = request.prompt.ids(&generator)?;
+    let constraint = request.how.constraint(&generator)?;
     let limits =
         EngineLimits { cache_tokens: request.how.cache_tokens(prompt.len(), &generator), ..Default::default() };
     let mut engine = Engine::new(Arc::clone(&generator), limits);
-    write_one(&mut engine, request.how.request(prompt), stop, show)
+    let written = write_one(&mut engine, request.how.request(prompt, constraint.as_ref()), stop, show)?;
+    Ok(request.how.chosen(written))
 }
 
 /// Writes the samples of one request; `show` is given the text of the first as it comes.

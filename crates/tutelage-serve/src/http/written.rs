@@ -1,6 +1,6 @@
 //! Texts as the worker writes them.
 
-use tutelage_generate::{StopReason, TokenLogprobs};
+use tutelage_generate::{StopReason, TokenLogprobs, best_first};
 
 use super::access::Arrival;
 use super::app::App;
@@ -88,35 +88,10 @@ pub(super) async fn collect(
     Ok(all)
 }
 
-/// The samples whose tokens are the most likely on average, best first.
-pub(super) fn best(mut samples: Vec<Sample>, n: usize) -> Vec<Sample> {
-    let mean = |sample: &Sample| {
-        let logprobs = sample.tokens.iter().filter_map(|(_, logprobs)| logprobs.as_ref().map(|found| found.logprob));
-        // A text without tokens says nothing against itself.
-        logprobs.sum::<f64>() / sample.tokens.len().max(1) as f64
-    };
-    samples.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
-    samples.truncate(n);
-    samples
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_best_samples_have_the_likeliest_tokens() {
-        let sample = |text: &str, logprobs: &[f64]| Sample {
-            text: text.to_owned(),
-            tokens: logprobs
-                .iter()
-                .map(|&logprob| (7, Some(TokenLogprobs { id: 7, logprob, top: Vec::new() })))
-                .collect(),
-            reason: None,
-        };
-        // Means -1, -0.9, -2: a long text is not worse for its length.
-        let samples = vec![sample("a", &[-1.0]), sample("b", &[-0.8, -1.0, -0.9]), sample("c", &[-2.0, -2.0])];
-        let texts: Vec<String> = best(samples, 2).into_iter().map(|sample| sample.text).collect();
-        assert_eq!(texts, ["b", "a"]);
-    }
+/// The samples that the model finds the most likely, best first.
+pub(super) fn best(samples: Vec<Sample>, n: usize) -> Vec<Sample> {
+    let logprobs =
+        |sample: &Sample| sample.tokens.iter().filter_map(|(_, found)| Some(found.as_ref()?.logprob)).collect();
+    let order = best_first(&samples.iter().map(logprobs).collect::<Vec<_>>());
+    order.into_iter().take(n).map(|at| samples[at].clone()).collect()
 }
