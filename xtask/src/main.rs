@@ -1,5 +1,6 @@
 //! The project's own checks: `cargo xtask check` is what CI runs.
 
+mod clients;
 mod deps;
 mod fixtures;
 mod models;
@@ -17,6 +18,8 @@ usage: cargo xtask COMMAND
   deps    dependency directions against xtask/layers.toml
   tidy    rules of the house that the compiler does not know
   models  write docs/models.md, the table of families and checks
+  clients [NAME...]
+          other people's clients against our server (tests/clients/*.py), all or those named
   fixtures [PYTHON] [--check]
           make all fixtures again by this Python (with torch, transformers, peft, gguf; see the scripts), then have
           transformers load what tutelage wrote; with --check the latter alone
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         "deps" => deps::check(&root),
         "tidy" => tidy::check(&root),
         "models" => models::models(&root, only_check),
+        "clients" => clients::clients(&root, &names),
         "fixtures" => fixtures::fixtures(&root, python, only_check),
         _ => {
             eprint!("{USAGE}");

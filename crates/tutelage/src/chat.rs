@@ -1,13 +1,12 @@
 //! An interactive chat in the terminal.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
-use tutelage_recipe::{ChatSession, Continuation, EngineChoice};
+use tutelage_recipe::{ChatSession, Continuation, EngineChoice, ModelChoice};
 use tutelage_run::StopFlag;
 
 use crate::failure::Failure;
@@ -18,7 +17,7 @@ const HELP: &str =
 
 /// Reads lines and answers them until the user ends it.
 pub(crate) fn chat(
-    model: &Path,
+    model: &ModelChoice,
     how: Continuation,
     system: Option<String>,
     engine: &EngineChoice,
@@ -31,7 +30,7 @@ pub(crate) fn chat(
     let raised = stop.clone();
     ctrlc::set_handler(move || raised.raise())
         .map_err(|error| Failure { message: format!("cannot watch for Ctrl-C: {error}"), is_request: false })?;
-    eprintln!("{}: {HELP}", model.display());
+    eprintln!("{}: {HELP}", model.path.display());
     loop {
         let line = match editor.readline("> ") {
             Ok(line) => line,

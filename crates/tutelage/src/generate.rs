@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use tutelage_recipe::{
-    Continuation, EngineChoice, FileRequest, GenerateRequest, Grammar, Prompt, Sampling, Written, continue_file,
-    continue_text,
+    Continuation, EngineChoice, FileRequest, GenerateRequest, Grammar, ModelChoice, Precision, Prompt, Sampling,
+    Written, continue_file, continue_text,
 };
 use tutelage_run::{read_json, read_text};
 
@@ -20,6 +20,9 @@ use crate::failure::Failure;
 pub(crate) struct GenerateArgs {
     /// The model's folder, or a GGUF file
     model: PathBuf,
+    /// What to compute in
+    #[arg(long, default_value = "bf16")]
+    dtype: Dtype,
     /// The text to continue; with --chat the user's message
     #[arg(long, required_unless_present_any = ["messages", "file", "chat"])]
     prompt: Option<String>,
@@ -106,6 +109,25 @@ fn bias(text: &str) -> Result<(u32, f64), String> {
     parts.ok_or_else(|| "expected a token's id and a number, as in 42=-5".to_owned())
 }
 
+/// What a model is computed in.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Dtype {
+    /// Weights and activations in bf16, sums in f32
+    Bf16,
+    /// All in f32
+    F32,
+}
+
+impl Dtype {
+    pub(crate) fn of(self, path: PathBuf) -> ModelChoice {
+        let precision = match self {
+            Dtype::Bf16 => Precision::Bf16,
+            Dtype::F32 => Precision::F32,
+        };
+        ModelChoice { path, precision }
+    }
+}
+
 fn wrong(message: &str) -> Failure {
     Failure { message: message.to_owned(), is_request: true }
 }
@@ -139,22 +161,23 @@ pub(crate) fn generate(args: GenerateArgs, engine: EngineChoice) -> Result<ExitC
         grammar,
         logprobs: args.logprobs,
     };
+    let model = args.dtype.of(args.model);
     let prints_all = args.json || args.file.is_some();
     if how.logprobs.is_some() && !prints_all {
         return Err(wrong("--logprobs is not printed with the text; give --json or --file"));
     }
     if let (Some(prompts), Some(out)) = (args.file, args.out) {
         let (batch_size, now) = (usize::from(args.batch_size), now());
-        return file(&FileRequest { model: args.model, prompts, out, how, batch_size, now, engine }, args.json);
+        return file(&FileRequest { model, prompts, out, how, batch_size, now, engine }, args.json);
     }
     if args.prompt.is_none() && args.messages.is_none() {
         if !std::io::stdin().is_terminal() || args.json || args.tools.is_some() || args.samples > 1 || how.chooses() {
             return Err(wrong("--chat without --prompt is for a terminal; give --prompt, --messages or --file"));
         }
-        return chat(&args.model, how, args.system, &engine);
+        return chat(&model, how, args.system, &engine);
     }
     let prompt = chat_or_text(args.prompt, args.chat, args.system, (args.messages.as_deref(), args.tools.as_deref()))?;
-    one(&GenerateRequest { model: args.model, prompt, how, engine }, args.json)
+    one(&GenerateRequest { model, prompt, how, engine }, args.json)
 }
 
 /// What is asked: a text to continue, or a chat to answer.

@@ -15,6 +15,7 @@ use tutelage_serve::{AccessEntry, AccessLog, EngineLimits, ServeConfig, ServeLim
 use crate::args::size;
 use crate::commands::stop_flag;
 use crate::failure::Failure;
+use crate::generate::Dtype;
 
 /// Flags of `tutelage serve`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +23,9 @@ pub(crate) struct ServeArgs {
     /// Folders of models or GGUF files, each as PATH or NAME=PATH; a request that names no model gets the first
     #[arg(required = true, value_name = "MODEL")]
     models: Vec<String>,
+    /// What to compute in
+    #[arg(long, default_value = "bf16")]
+    dtype: Dtype,
     /// Address to listen on; 0.0.0.0 for all of this machine's
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     host: IpAddr,
@@ -143,7 +147,7 @@ pub(crate) fn serve(args: ServeArgs, engine: &EngineChoice) -> Result<ExitCode, 
     let mut models = Vec::new();
     for model in &args.models {
         let (name, path) = named(model)?;
-        let generator = Arc::new(open_generator(&path, engine)?);
+        let generator = Arc::new(open_generator(&args.dtype.of(path), engine)?);
         models.push(ServedModel { name, generator, limits: engine_limits });
     }
     let defaults = ServeLimits::default();

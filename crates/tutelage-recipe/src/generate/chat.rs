@@ -7,7 +7,7 @@ use tutelage_generate::{Constraint, Engine, EngineLimits, Generator};
 use tutelage_run::StopFlag;
 use tutelage_tensor::kernels::attention::PAGE;
 
-use super::{Continuation, Prompt, Written, open_generator, write_one};
+use super::{Continuation, ModelChoice, Prompt, Written, open_generator, write_one};
 use crate::{EngineChoice, RecipeError};
 
 /// A chat with a model.
@@ -27,7 +27,7 @@ impl ChatSession {
     /// # Errors
     /// When the model is not whole, or has no chat template.
     pub fn open(
-        model: &std::path::Path,
+        model: &ModelChoice,
         how: Continuation,
         system: Option<String>,
         engine: &EngineChoice,

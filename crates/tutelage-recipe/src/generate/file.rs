@@ -11,15 +11,15 @@ use serde_json::{Map, Value};
 use tutelage_generate::{Engine, EngineLimits, Event, Request};
 use tutelage_run::{FileError, Hash, Journal, StopFlag, hash_bytes, hash_file, read_json, read_text, write_json};
 
-use super::{Continuation, Prompt, Written, open_generator, take};
+use super::{Continuation, ModelChoice, Prompt, Written, open_generator, take};
 use crate::stored;
 use crate::{EngineChoice, RecipeError};
 
 /// Prompts to continue, and how.
 #[derive(Debug, Clone)]
 pub struct FileRequest {
-    /// The model's folder, or a GGUF file.
-    pub model: PathBuf,
+    /// The model.
+    pub model: ModelChoice,
     /// JSON lines with `prompt` or `messages` (and `tools`); other fields are carried over.
     pub prompts: PathBuf,
     /// Where the same lines go, with `completions`.
@@ -196,10 +196,11 @@ impl Output {
     /// Looks at what is there, and refuses what was made otherwise.
     fn find(request: &FileRequest) -> Result<Self, RecipeError> {
         let fingerprint = format!(
-            "{} {} {:?} {:?}",
-            stored::hash(&request.model)?,
+            "{} {} {:?} {:?} {:?}",
+            stored::hash(&request.model.path)?,
             hash_file(&request.prompts)?,
             request.how,
+            request.model.precision,
             request.engine.isa()?
         );
         let fingerprint = hash_bytes(fingerprint.as_bytes());

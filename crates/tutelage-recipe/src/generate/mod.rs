@@ -3,7 +3,7 @@
 mod chat;
 mod file;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -23,11 +23,20 @@ use crate::{EngineChoice, RecipeError};
 pub use chat::ChatSession;
 pub use file::{FileRequest, FileStats, continue_file};
 
+/// A model to write with.
+#[derive(Debug, Clone)]
+pub struct ModelChoice {
+    /// Its folder, or a GGUF file.
+    pub path: PathBuf,
+    /// What it is computed in.
+    pub precision: Precision,
+}
+
 /// What to continue, and how.
 #[derive(Debug, Clone)]
 pub struct GenerateRequest {
-    /// The model's folder, or a GGUF file.
-    pub model: PathBuf,
+    /// The model.
+    pub model: ModelChoice,
     /// What to write after.
     pub prompt: Prompt,
     /// How.
@@ -96,18 +105,19 @@ pub struct WrittenToken {
     pub logprobs: TokenLogprobs,
 }
 
-/// Opens a model for generation: a folder or a GGUF file.
+/// Opens a model for generation.
 ///
 /// # Errors
 /// When it is not whole, or has no tokenizer.
-pub fn open_generator(path: &Path, engine: &EngineChoice) -> Result<Generator, RecipeError> {
+pub fn open_generator(model: &ModelChoice, engine: &EngineChoice) -> Result<Generator, RecipeError> {
+    let path = &model.path;
     let stored = StoredModel::open(path)?;
     let Some(Beside { tokenizer, chat_template, .. }) = Beside::read(path)? else {
         let found = "has no tokenizer (tokenizer.json or tokenizer.model)";
         return Err(tutelage_run::FileError::content(path, found).into());
     };
-    let model = stored.decoder(Params::frozen(&engine.device()?, Precision::Bf16))?;
-    Ok(Generator::new(model, tokenizer, chat_template)?)
+    let decoder = stored.decoder(Params::frozen(&engine.device()?, model.precision))?;
+    Ok(Generator::new(decoder, tokenizer, chat_template)?)
 }
 
 impl Prompt {
