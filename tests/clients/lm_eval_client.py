@@ -1,6 +1,6 @@
 """lm-evaluation-harness against our server, as `local-completions`: log-likelihoods beside transformers on the same weights.
 
-    needs: lm-eval[api]==0.4.13 torch==2.15.0 transformers==5.24.0
+    needs: lm-eval[api,hf]==0.4.13 torch==2.15.0 transformers==5.24.0
 """
 
 import json

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 /// The model that is served, made by `scripts/smollm2.sh`.
-const MODEL: &str = "target/external/SmolLM2-135M-Instruct.Q4_1.gguf";
+pub(crate) const MODEL: &str = "target/external/SmolLM2-135M-Instruct.Q4_1.gguf";
 
 /// What a script exits with that lacks something of the system, which it has named.
 const LACKS: i32 = 77;
@@ -32,7 +32,8 @@ pub(crate) fn clients(root: &Path, names: &[String]) -> Result<()> {
                 continue;
             }
         };
-        let server = Server::start(root)?;
+        // As exact as what it is compared with.
+        let server = Server::start(root, "f32")?;
         let status = Command::new(&python)
             .arg(&script)
             .env("TUTELAGE_URL", &server.url)
@@ -80,16 +81,16 @@ fn environment(root: &Path, script: &Path) -> Result<PathBuf> {
 }
 
 /// A server on a free port; ends with this value.
-struct Server {
+pub(crate) struct Server {
     process: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Server {
-    fn start(root: &Path) -> Result<Self> {
+    pub(crate) fn start(root: &Path, dtype: &str) -> Result<Self> {
         let model = format!("smollm2={}", root.join(MODEL).display());
         let mut process = Command::new(root.join("target/release/tutelage"))
-            .args(["serve", &model, "--port", "0", "--quiet", "--dtype", "f32"])
+            .args(["serve", &model, "--port", "0", "--quiet", "--dtype", dtype])
             .stderr(Stdio::piped())
             .spawn()
             .context("cannot start the server")?;
@@ -105,6 +106,11 @@ impl Server {
             said.push_str(&line);
         }
         bail!("the server did not begin: {said}")
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 }
 

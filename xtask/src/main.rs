@@ -3,6 +3,7 @@
 mod clients;
 mod deps;
 mod fixtures;
+mod load;
 mod models;
 mod tidy;
 
@@ -20,6 +21,9 @@ usage: cargo xtask COMMAND
   models  write docs/models.md, the table of families and checks
   clients [NAME...]
           other people's clients against our server (tests/clients/*.py), all or those named
+  load [TRICK...] [--pause=SECONDS]
+          what well-behaved clients get from the server while a thousand others misbehave, each so long after its last
+          trick [default: 20]
   fixtures [PYTHON] [--check]
           make all fixtures again by this Python (with torch, transformers, peft, gguf; see the scripts), then have
           transformers load what tutelage wrote; with --check the latter alone
@@ -31,6 +35,8 @@ fn main() -> ExitCode {
     let (flags, names): (Vec<_>, Vec<_>) = args.partition(|arg| arg.starts_with("--"));
     let python = names.first().map_or("python3", String::as_str);
     let only_check = flags.iter().any(|flag| flag == "--check");
+    let pause = flags.iter().find_map(|flag| flag.strip_prefix("--pause=")?.parse().ok()).unwrap_or(20);
+    let pause = std::time::Duration::from_secs(pause);
     let root = root();
     let result = match command.as_str() {
         "check" => check(&root),
@@ -38,6 +44,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::check(&root),
         "models" => models::models(&root, only_check),
         "clients" => clients::clients(&root, &names),
+        "load" => load::load(&root, &names, pause),
         "fixtures" => fixtures::fixtures(&root, python, only_check),
         _ => {
             eprint!("{USAGE}");

@@ -33,6 +33,8 @@ pub struct Tokenizer {
     bos: u32,
     eos: u32,
     adds_bos: bool,
+    /// The library builds a whole map to count.
+    vocab_size: usize,
 }
 
 impl Tokenizer {
@@ -99,7 +101,8 @@ impl Tokenizer {
         };
         let (bos, eos) = (id("bos_token", BOS)?, id("eos_token", EOS)?);
         let adds_bos = field("add_bos_token").and_then(serde_json::Value::as_bool).unwrap_or(true);
-        Ok(Self { inner, bos, eos, adds_bos })
+        let vocab_size = inner.get_vocab_size(true);
+        Ok(Self { inner, bos, eos, adds_bos, vocab_size })
     }
 
     /// The `tokenizer.json`.
@@ -157,7 +160,7 @@ impl Tokenizer {
 
     /// Number of entries, special tokens included.
     pub fn vocab_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.vocab_size
     }
 
     /// Id that begins a document.

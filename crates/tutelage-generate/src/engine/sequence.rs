@@ -6,10 +6,11 @@ use tutelage_run::Hash;
 use tutelage_tensor::kernels::attention::PAGE;
 use tutelage_token::Decoder as TextDecoder;
 
+use crate::constraint::Verdict;
 use crate::pages::{PageTable, prefixes};
-use crate::sampling::Sampler;
+use crate::sampling::{Sampler, token_logprobs};
 use crate::stop::StopText;
-use crate::{Constraint, GenerateError, Generator, Request, RequestId};
+use crate::{Constraint, GenerateError, Generator, Request, RequestId, TokenLogprobs};
 
 /// One sample of one request.
 #[derive(Debug)]
@@ -117,6 +118,18 @@ impl Sequence {
             table.release(self.pages[self.n_forgotten]);
             self.n_forgotten += 1;
         }
+    }
+
+    /// Draws a token and says how likely it was, if that is wanted; nothing where the constraint has given up.
+    pub(super) fn draw(&mut self, logits_v: &[f32]) -> Option<(u32, Option<TokenLogprobs>)> {
+        let mut own_v = logits_v.to_vec();
+        if let Some(constraint) = &mut self.constraint
+            && constraint.mask(&mut own_v) == Verdict::Failed
+        {
+            return None;
+        }
+        let id = self.sampler.draw(&mut own_v);
+        Some((id, self.request.logprobs.map(|n_top| token_logprobs(logits_v, id, n_top))))
     }
 
     /// Gives back all pages.

@@ -9,7 +9,7 @@ use tutelage_tensor::kernels::attention::PAGE;
 use super::{Engine, Sequence};
 use crate::constraint::Verdict;
 use crate::sampling::token_logprobs;
-use crate::{Event, GenerateError, StopReason};
+use crate::{Event, GenerateError, StopReason, TokenLogprobs};
 
 /// Rows whose logits are in memory together.
 const LOGIT_ROWS: usize = 64;
@@ -145,9 +145,24 @@ impl Engine {
         let mut reasons: Vec<Option<StopReason>> = running.iter().map(|_| None).collect();
         for group in drawing.chunks(LOGIT_ROWS) {
             let rows: Vec<usize> = group.iter().map(|(_, row)| *row).collect();
-            let mut logits = self.logits(hidden, &rows);
-            for ((i, _), logits_v) in group.iter().zip(logits.iter_mut()) {
-                reasons[*i] = self.draw(&mut running[*i], logits_v, &mut events)?;
+            let logits = self.logits(hidden, &rows);
+            let (mut of_group, mut group) = (Vec::new(), group.iter().peekable());
+            for (i, sequence) in running.iter_mut().enumerate() {
+                if group.next_if(|(at, _)| *at == i).is_some() {
+                    of_group.push((i, sequence, None));
+                }
+            }
+            // Each sequence has a random stream and a constraint of its own.
+            let device = self.generator.model().params().device();
+            device.for_each_block(&mut of_group, 1, |at, one| {
+                let (_, sequence, drawn) = &mut one[0];
+                *drawn = sequence.draw(self.row(&logits, at));
+            });
+            for (i, sequence, drawn) in of_group {
+                reasons[i] = match drawn {
+                    Some((id, logprobs)) => self.take(sequence, id, logprobs, &mut events)?,
+                    None => Some(StopReason::ConstraintFailed),
+                };
             }
         }
         for (mut sequence, reason) in running.into_iter().zip(reasons) {
@@ -163,12 +178,16 @@ impl Engine {
         Ok(events)
     }
 
-    /// Logits of some rows, as many as the tokenizer has entries: rows beyond stand for nothing.
-    fn logits(&self, hidden: &Tensor, rows: &[usize]) -> Vec<Vec<f32>> {
+    /// Logits of some rows.
+    fn logits(&self, hidden: &Tensor, rows: &[usize]) -> Tensor {
         let model = self.generator.model();
-        let logits = model.logits(hidden.rows(model.params().device(), rows));
-        let (n, width) = (self.generator.tokenizer().vocab_size(), logits.dims2().1);
-        logits.slice::<f32>().chunks_exact(width).map(|row| row[..n].to_vec()).collect()
+        model.logits(hidden.rows(model.params().device(), rows))
+    }
+
+    /// One row of them, as many as the tokenizer has entries: rows of the model beyond stand for nothing.
+    fn row<'l>(&self, logits_tv: &'l Tensor, at: usize) -> &'l [f32] {
+        let width = logits_tv.dims2().1;
+        &logits_tv.slice::<f32>()[at * width..][..self.generator.tokenizer().vocab_size()]
     }
 
     fn prompt_logprobs(&self, sequence: &mut Sequence, slice: &Slice, hidden: &Tensor) {
@@ -177,27 +196,25 @@ impl Engine {
         let rows: Vec<usize> = slice.tokens.clone().filter(|at| at + 1 < sequence.n_prompt()).collect();
         for group in rows.chunks(LOGIT_ROWS) {
             let of_batch: Vec<usize> = group.iter().map(|at| slice.row + at - slice.tokens.start).collect();
-            for (at, logits_v) in group.iter().zip(self.logits(hidden, &of_batch)) {
-                let id = sequence.ids[at + 1] as u32;
-                sequence.prompt_logprobs.push(token_logprobs(&logits_v, id, n_top));
-            }
+            let logits = self.logits(hidden, &of_batch);
+            let first = sequence.prompt_logprobs.len();
+            let nothing = TokenLogprobs { id: 0, logprob: 0.0, top: Vec::new() };
+            sequence.prompt_logprobs.resize(first + group.len(), nothing);
+            let device = self.generator.model().params().device();
+            device.for_each_block(&mut sequence.prompt_logprobs[first..], 1, |at, one| {
+                one[0] = token_logprobs(self.row(&logits, at), sequence.ids[group[at] + 1] as u32, n_top);
+            });
         }
     }
 
-    /// Draws a token; says why the text ends, if it does.
-    fn draw(
+    /// Takes the token that was drawn; says why the text ends, if it does.
+    fn take(
         &self,
         sequence: &mut Sequence,
-        logits_v: &mut [f32],
+        id: u32,
+        logprobs: Option<TokenLogprobs>,
         events: &mut Vec<Event>,
     ) -> Result<Option<StopReason>, GenerateError> {
-        let raw = sequence.request.logprobs.map(|n_top| (logits_v.to_vec(), n_top));
-        if let Some(constraint) = &mut sequence.constraint
-            && constraint.mask(logits_v) == Verdict::Failed
-        {
-            return Ok(Some(StopReason::ConstraintFailed));
-        }
-        let id = sequence.sampler.draw(logits_v);
         if !sequence.request.ignores_end && self.generator.ends(id) {
             return Ok(Some(StopReason::EndOfDocument));
         }
@@ -207,7 +224,6 @@ impl Engine {
         sequence.ids.push(id as i32);
         let text = sequence.decoder.push(self.generator.tokenizer(), id)?;
         let (text, met) = sequence.stop.push(&text);
-        let logprobs = raw.map(|(raw_v, n_top)| token_logprobs(&raw_v, id, n_top));
         events.push(Event::Token { request: sequence.id, sample: sequence.sample, id, logprobs, text });
         let verdict = sequence.constraint.as_mut().map_or(Verdict::Open, |constraint| constraint.push(id));
         Ok(if verdict == Verdict::Failed {

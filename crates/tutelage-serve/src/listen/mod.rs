@@ -32,8 +32,6 @@ const READ_BYTES: usize = 64 << 10;
 const MAX_HEADERS: usize = 100;
 /// Between two looks at whether to stop.
 const GLANCE: Duration = Duration::from_millis(50);
-/// Threads that encode texts and render chats.
-const TEXT_THREADS: usize = 4;
 
 /// Serves until `stop` is raised, then finishes what runs. `began` is told the address, whose port may have been chosen by
 /// the system.
@@ -53,9 +51,11 @@ pub fn serve(
     if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
         return Err(ServeError::Request(format!("two models are called '{}'; name them apart", twice.1)));
     }
+    // Threads that encode texts and render chats; the engine has threads of its own, which those should not crowd out.
+    let text_threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(TEXT_THREADS)
+        .max_blocking_threads(text_threads)
         .enable_all()
         .thread_name("connections")
         .build()
