@@ -33,7 +33,8 @@ pub(crate) fn clients(root: &Path, names: &[String]) -> Result<()> {
             }
         };
         // As exact as what it is compared with.
-        let server = Server::start(root, "f32")?;
+        let flags = format!("--dtype f32 {}", line_of(&script, "serve: ")?);
+        let server = Server::start(root, &flags)?;
         let status = Command::new(&python)
             .arg(&script)
             .env("TUTELAGE_URL", &server.url)
@@ -59,10 +60,15 @@ fn all(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(out)
 }
 
+/// What a script says of itself after a word, in its beginning.
+fn line_of(script: &Path, word: &str) -> Result<String> {
+    let text = std::fs::read_to_string(script).with_context(|| script.display().to_string())?;
+    Ok(text.lines().find_map(|line| line.trim().strip_prefix(word)).unwrap_or_default().to_owned())
+}
+
 /// A Python with what the script's `needs:` line lists.
 fn environment(root: &Path, script: &Path) -> Result<PathBuf> {
-    let text = std::fs::read_to_string(script).with_context(|| script.display().to_string())?;
-    let needs = text.lines().find_map(|line| line.trim().strip_prefix("needs: ")).unwrap_or_default();
+    let needs = line_of(script, "needs: ")?;
     let name = script.file_stem().unwrap_or_default();
     let folder = root.join("target/clients").join(name);
     let (python, done) = (folder.join("bin/python"), folder.join("needs"));
@@ -76,7 +82,7 @@ fn environment(root: &Path, script: &Path) -> Result<PathBuf> {
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), "python3 -m venv")?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     run(Command::new(&python).args(pip).args(needs.split_whitespace()), "pip install")?;
-    std::fs::write(&done, needs)?;
+    std::fs::write(&done, &needs)?;
     Ok(python)
 }
 
@@ -87,10 +93,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(root: &Path, dtype: &str) -> Result<Self> {
+    pub(crate) fn start(root: &Path, flags: &str) -> Result<Self> {
         let model = format!("smollm2={}", root.join(MODEL).display());
         let mut process = Command::new(root.join("target/release/tutelage"))
-            .args(["serve", &model, "--port", "0", "--quiet", "--dtype", dtype])
+            .args(["serve", &model, "--port", "0", "--quiet"])
+            .args(flags.split_whitespace())
             .stderr(Stdio::piped())
             .spawn()
             .context("cannot start the server")?;

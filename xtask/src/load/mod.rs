@@ -34,7 +34,7 @@ pub(crate) fn load(root: &Path, names: &[String], pause: Duration) -> Result<()>
         bail!("{MODEL} is not there; scripts/smollm2.sh gets it");
     }
     super::cargo(root, &["build", "--release", "--quiet"], &[])?;
-    let server = Server::start(root, "bf16")?;
+    let server = Server::start(root, "")?;
     let address: Arc<str> = server.url.trim_start_matches("http://").into();
     let how = Arc::new(How { address: address.to_string(), chosen, pause });
     let mut ratios = Vec::new();

@@ -9,6 +9,7 @@ use tutelage_generate::{Generator, Request};
 use tutelage_token::Spelling;
 
 use super::access::{AccessLog, Arrival};
+use super::description::description;
 use super::failure::Failure;
 use super::guard::Admission;
 use super::payload::units;
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub(crate) body_units: Arc<Semaphore>,
     pub(crate) log: AccessLog,
     pub(crate) logs_texts: bool,
+    /// What `/openapi.json` says.
+    pub(crate) description: String,
     /// Seconds since 1970 when the server began.
     pub(crate) created: u64,
 }
@@ -57,8 +60,10 @@ impl App {
             let cache_tokens = served.limits.cache_tokens;
             Arc::new(Model { name, generator, cache_tokens, spellings, longest })
         };
+        let models: Vec<Arc<Model>> = config.models.iter().map(model).collect();
         Self {
-            models: config.models.iter().map(model).collect(),
+            description: description(&models, &config.limits),
+            models,
             scheduler,
             limits: config.limits,
             metrics,

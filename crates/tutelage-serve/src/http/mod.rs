@@ -4,6 +4,7 @@ mod access;
 mod app;
 mod chat;
 mod completions;
+mod description;
 mod embeddings;
 mod failure;
 mod guard;

@@ -23,8 +23,8 @@ pub(super) async fn no_content() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-pub(super) async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
+pub(super) async fn openapi(State(app): State<Arc<App>>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], app.description.clone()).into_response()
 }
 
 pub(super) async fn health(State(app): State<Arc<App>>) -> Result<Response, Failure> {

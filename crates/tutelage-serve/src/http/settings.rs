@@ -18,7 +18,7 @@ pub(super) enum OneOrMany {
     Many(Vec<String>),
 }
 
-/// What goes with a stream.
+/// What goes with a stream; an answer that comes as a whole always has its numbers of tokens.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamOptions {
@@ -80,7 +80,7 @@ pub(super) struct Settings {
 pub(super) struct Given<'a> {
     pub(super) temperature: Option<f64>,
     pub(super) top_p: Option<f64>,
-    pub(super) top_k: Option<i64>,
+    pub(super) top_k: Option<i32>,
     pub(super) min_p: Option<f64>,
     pub(super) typical_p: Option<f64>,
     pub(super) repetition_penalty: Option<f64>,
@@ -108,7 +108,7 @@ macro_rules! request_type {
             pub(super) model: Option<String>,
             temperature: Option<f64>,
             top_p: Option<f64>,
-            top_k: Option<i64>,
+            top_k: Option<i32>,
             min_p: Option<f64>,
             typical_p: Option<f64>,
             repetition_penalty: Option<f64>,
@@ -168,8 +168,8 @@ pub(super) use request_type;
 
 /// Texts that may end a text.
 const MAX_STOPS: usize = 16;
-/// Bytes of one.
-const MAX_STOP: usize = 1024;
+/// Characters of one.
+const MAX_STOP: usize = 256;
 
 impl Given<'_> {
     pub(super) fn settings(self, limits: &ServeLimits) -> Result<Settings, Failure> {
@@ -178,8 +178,8 @@ impl Given<'_> {
             Some(OneOrMany::One(text)) => vec![text.clone()],
             Some(OneOrMany::Many(all)) => all.clone(),
         };
-        if stop.len() > MAX_STOPS || stop.iter().any(|text| text.is_empty() || text.len() > MAX_STOP) {
-            let message = format!("at most {MAX_STOPS} texts, each of 1 to {MAX_STOP} bytes");
+        if stop.len() > MAX_STOPS || stop.iter().any(|text| text.is_empty() || text.chars().nth(MAX_STOP).is_some()) {
+            let message = format!("at most {MAX_STOPS} texts, each of 1 to {MAX_STOP} characters");
             return Err(Failure::param("stop", message));
         }
         let n = self.n.unwrap_or(1);
@@ -187,9 +187,6 @@ impl Given<'_> {
             return Err(Failure::param("n", format!("must be from 1 to {}, is {n}", limits.samples)));
         }
         let streams = self.stream.unwrap_or(false);
-        if self.stream_options.is_some() && !streams {
-            return Err(Failure::param("stream_options", "is for streams; set stream to true"));
-        }
         let sampling = Sampling {
             temperature: self.temperature.unwrap_or(1.0),
             top_p: self.top_p.unwrap_or(1.0),
@@ -216,7 +213,7 @@ impl Given<'_> {
     }
 }
 
-fn top_k(given: Option<i64>) -> Result<usize, Failure> {
+fn top_k(given: Option<i32>) -> Result<usize, Failure> {
     match given.unwrap_or(0) {
         // -1 is all elsewhere.
         -1 => Ok(0),

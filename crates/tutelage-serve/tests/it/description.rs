@@ -43,6 +43,18 @@ fn every_field_is_described() {
     assert_eq!(n, 5);
 }
 
+#[test]
+fn bounds_are_this_servers() {
+    let server = Server::usual();
+    let document = server.get("/openapi.json").json();
+    let of = |place: &str| document.pointer(&format!("/components/schemas/{place}")).unwrap().clone();
+    assert_eq!(of("CompletionRequest/properties/n/maximum"), 128);
+    assert_eq!(of("CompletionRequest/properties/prompt/anyOf/3/items/items/maximum"), 299);
+    assert_eq!(of("CompletionRequest/properties/prompt/anyOf/3/maxItems"), 2048);
+    assert_eq!(of("CompletionRequest/properties/stop_token_ids/anyOf/0/items/maximum"), u32::MAX);
+    assert_eq!(of("ChatRequest/properties/model/enum"), json!(["tiny", null]));
+}
+
 /// Whether a value has just the fields that a schema has.
 fn check(document: &Value, schema: &Value, value: &Value, place: &str) {
     let schema = match schema["$ref"].as_str() {

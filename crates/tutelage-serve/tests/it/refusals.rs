@@ -26,7 +26,7 @@ fn wrong_settings_are_named() {
         ("/v1/completions", json!({ "prompt": "a", "logprobs": 101 }), 400, "logprobs"),
         ("/v1/completions", json!({ "prompt": "a", "stop": [""] }), 400, "stop"),
         ("/v1/completions", json!({ "prompt": "a", "logit_bias": { "x": 1 } }), 400, "logit_bias"),
-        ("/v1/completions", json!({ "prompt": "a", "stream_options": {} }), 400, "stream_options"),
+        ("/v1/completions", json!({ "prompt": "a", "stream_options": { "x": 1 } }), 400, "stream_options"),
         ("/v1/completions", json!({ "prompt": "a", "store": true }), 400, "store"),
         ("/v1/completions", json!({ "prompt": [] }), 400, "prompt"),
         ("/v1/completions", json!({ "prompt": [[]] }), 400, "no tokens"),

@@ -21,6 +21,8 @@ mod pack_avx512;
 mod part;
 mod product;
 mod rows_f32;
+#[cfg(target_arch = "x86_64")]
+mod rows_x86;
 mod spin;
 mod strided_f32;
 #[cfg(test)]

@@ -4,12 +4,14 @@
 use super::product::Out;
 use crate::device::DisjointOut;
 use crate::simd::{Instructions, LANES, SimdTask, fold, load, multiply_add};
-use crate::{Device, Element};
+use crate::{Device, Element, Isa};
 
 /// Columns of a task.
 const COLUMNS: usize = 32;
-/// Rows and columns that are summed together.
-const TILE: usize = 4;
+/// Rows of a task: with its columns they stay in the second-level cache.
+const ROWS: usize = 32;
+/// Most rows and columns that are summed together.
+pub(super) const TILE: usize = 4;
 
 /// `out = a[m, k] b^T` for `b [n, k]`.
 pub(super) fn matmul(device: &Device, (m, n, k): (usize, usize, usize), a: &[f32], b: &[f32], out: Out<'_>) {
@@ -33,24 +35,23 @@ fn blocks<T: Send>(
     out: &mut [T],
     value: impl Fn(usize, f32) -> T + Sync,
 ) {
-    let out = DisjointOut::new(out);
-    device.for_each(n.div_ceil(COLUMNS), |index| {
-        let columns = index * COLUMNS..((index + 1) * COLUMNS).min(n);
-        for column in columns.clone().step_by(TILE) {
-            let width = TILE.min(columns.end - column);
-            for row in (0..m).step_by(TILE) {
-                let height = TILE.min(m - row);
-                let mut sums = [[0.0; TILE]; TILE];
+    let (out, isa) = (DisjointOut::new(out), device.isa());
+    // Sums stay in registers, of which there are 32 of 16 numbers, or 16 of 8.
+    let tile = if isa <= Isa::Avx512 { TILE } else { TILE / 2 };
+    let row_blocks = m.div_ceil(ROWS);
+    device.for_each(row_blocks * n.div_ceil(COLUMNS), |index| {
+        // Neighbouring tasks share their columns.
+        let (first_row, first_column) = (index % row_blocks * ROWS, index / row_blocks * COLUMNS);
+        let (rows, columns) = (first_row..(first_row + ROWS).min(m), first_column..(first_column + COLUMNS).min(n));
+        for column in columns.clone().step_by(tile) {
+            let width = tile.min(columns.end - column);
+            for row in rows.clone().step_by(tile) {
+                let height = tile.min(rows.end - row);
                 let task = Sums { a: &a[row * k..(row + height) * k], b: &b[column * k..(column + width) * k], k };
-                match height {
-                    1 => device.isa().run(Tile::<1>(task, &mut sums)),
-                    2 => device.isa().run(Tile::<2>(task, &mut sums)),
-                    3 => device.isa().run(Tile::<3>(task, &mut sums)),
-                    _ => device.isa().run(Tile::<TILE>(task, &mut sums)),
-                }
+                let sums = sums(isa, &task, (height, width));
                 for (row, sums) in (row..row + height).zip(&sums) {
                     let at = row * n + column;
-                    // SAFETY: tasks differ in their columns.
+                    // SAFETY: tasks differ in their rows or columns.
                     let to = unsafe { out.slice(at, width) };
                     for (i, (to, &sum)) in to.iter_mut().zip(sums).enumerate() {
                         *to = value(at + i, sum);
@@ -61,36 +62,78 @@ fn blocks<T: Send>(
     });
 }
 
-/// Some rows of both operands.
-struct Sums<'a> {
-    a: &'a [f32],
-    b: &'a [f32],
-    k: usize,
+/// Some rows of both operands, each of `k`.
+pub(super) struct Sums<'a> {
+    pub(super) a: &'a [f32],
+    pub(super) b: &'a [f32],
+    pub(super) k: usize,
 }
 
-/// Their products, of `ROWS` rows of the left operand.
-struct Tile<'a, const ROWS: usize>(Sums<'a>, &'a mut [[f32; TILE]; TILE]);
+/// Their products: for each 16 sums, each of every sixteenth element, folded in the end.
+fn sums(isa: Isa, task: &Sums<'_>, (rows, columns): (usize, usize)) -> [[f32; TILE]; TILE] {
+    let mut lanes = [[[0.0; LANES]; TILE]; TILE];
+    let done = whole_sums(isa, task, (rows, columns), &mut lanes);
+    let mut out = [[0.0; TILE]; TILE];
+    for (r, left) in task.a.chunks_exact(task.k.max(1)).enumerate() {
+        for (c, right) in task.b.chunks_exact(task.k.max(1)).enumerate() {
+            let lanes = &mut lanes[r][c];
+            if done < task.k {
+                isa.run(Rest { left: &left[done..], right: &right[done..], lanes });
+            }
+            out[r][c] = fold(*lanes);
+        }
+    }
+    out
+}
 
-impl<const ROWS: usize> SimdTask for Tile<'_, ROWS> {
+/// The sums as far as registers are filled; returns how many elements were taken.
+#[cfg(target_arch = "x86_64")]
+fn whole_sums(isa: Isa, task: &Sums<'_>, size: (usize, usize), lanes: &mut super::rows_x86::Lanes) -> usize {
+    use super::rows_x86::{avx2, avx512};
+    let whole = task.k / LANES * LANES;
+    macro_rules! tiles {
+        ($kernel:ident $($rows:literal $columns:literal)*) => {
+            match size {
+                // SAFETY: the device holds the instruction set only after it was found.
+                $(($rows, $columns) => unsafe { $kernel::<$rows, $columns>(task, whole, lanes) },)*
+                _ => unreachable!("a tile of {size:?}"),
+            }
+        };
+    }
+    match isa {
+        Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512 => {
+            tiles!(avx512 1 1 1 2 1 3 1 4 2 1 2 2 2 3 2 4 3 1 3 2 3 3 3 4 4 1 4 2 4 3 4 4);
+        }
+        Isa::Avx2 => tiles!(avx2 1 1 1 2 2 1 2 2),
+        Isa::Portable => return 0,
+    }
+    whole
+}
+
+/// Nothing here has such registers.
+#[cfg(not(target_arch = "x86_64"))]
+fn whole_sums(_: Isa, _: &Sums<'_>, _: (usize, usize), _: &mut [[[f32; LANES]; TILE]; TILE]) -> usize {
+    0
+}
+
+/// What is left of two rows.
+struct Rest<'a> {
+    left: &'a [f32],
+    right: &'a [f32],
+    lanes: &'a mut [f32; LANES],
+}
+
+impl SimdTask for Rest<'_> {
     type Output = ();
     #[inline(always)]
     fn run<I: Instructions>(self) {
-        let Sums { a, b, k } = self.0;
-        let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &a[row * k..][..k]);
-        for (column, b) in b.chunks_exact(k.max(1)).enumerate() {
-            let mut lanes = [[0.0; LANES]; ROWS];
-            for at in (0..k).step_by(LANES) {
-                let right = load(b, at);
-                for (lanes, row) in lanes.iter_mut().zip(rows) {
-                    let left = load(row, at);
-                    for i in 0..LANES {
-                        lanes[i] = multiply_add::<I>(left[i], right[i], lanes[i]);
-                    }
-                }
-            }
-            for (to, lanes) in self.1.iter_mut().zip(lanes) {
-                to[column] = fold(lanes);
+        let mut lanes = *self.lanes;
+        for at in (0..self.left.len()).step_by(LANES) {
+            let (left, right) = (load(self.left, at), load(self.right, at));
+            for i in 0..LANES {
+                lanes[i] = multiply_add::<I>(left[i], right[i], lanes[i]);
             }
         }
+        *self.lanes = lanes;
     }
 }
