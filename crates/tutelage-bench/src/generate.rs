@@ -7,7 +7,7 @@ use serde::Serialize;
 use tutelage_model::{Decoder, DecoderConfig, Part, StoredModel};
 use tutelage_run::{RandomStream, peak_memory_bytes};
 use tutelage_tensor::kernels::attention::PAGE;
-use tutelage_tensor::{Device, Params, Precision};
+use tutelage_tensor::{Device, Weights};
 
 use crate::step::operations;
 use crate::{BenchError, OperationTime, median};
@@ -79,23 +79,23 @@ const PROMPT_ROWS: usize = 512;
 ///
 /// # Errors
 /// When it is not whole.
-pub fn open_model(path: &Path, device: &Device) -> Result<Decoder, BenchError> {
-    Ok(StoredModel::open(path)?.decoder(Params::frozen(device, Precision::Bf16))?)
+pub fn open_model(path: &Path, device: &Device, weights: Weights) -> Result<Decoder, BenchError> {
+    Ok(StoredModel::open(path)?.decoder(weights.params(device))?)
 }
 
 /// A random model of these sizes, for inference.
 ///
 /// # Errors
 /// When they make no model.
-pub fn random_model(config: DecoderConfig, device: &Device) -> Result<Decoder, BenchError> {
-    Ok(Decoder::random_frozen(config, device, Precision::Bf16, 1)?)
+pub fn random_model(config: DecoderConfig, device: &Device, weights: Weights) -> Result<Decoder, BenchError> {
+    Ok(Decoder::random_in(config, weights.params(device), 1)?)
 }
 
 /// Measures steps of the model: forward, logits, the most likely token. Contexts are pages of zeros, which take as long.
 ///
 /// # Errors
 /// When a context does not fit into the model's positions.
-pub fn generate(request: &GenerateRequest, mut model: Decoder) -> Result<GenerateTimes, BenchError> {
+pub fn generate(request: &GenerateRequest, mut model: Decoder, weights: Weights) -> Result<GenerateTimes, BenchError> {
     model.params_mut().serve();
     let device = model.params().device().clone();
     let config = model.config().clone();
@@ -106,7 +106,8 @@ pub fn generate(request: &GenerateRequest, mut model: Decoder) -> Result<Generat
     }
     let table = (config.vocab_size * config.d_model) as u64;
     let matrices = config.n_active_weights() - if config.tied_embeddings { 0 } else { table };
-    let weight_bytes = 2 * matrices;
+    let [inner, head] = weights.bytes();
+    let weight_bytes = (inner * (matrices - table) as f64 + head * table as f64) as u64;
     let mut prefill = Vec::new();
     for &context in &request.contexts {
         let seconds = device.enter(|| read(&model, context));

@@ -23,6 +23,7 @@ pub use kernels::{KernelTime, KernelTimes, kernels};
 pub use shape::Shape;
 pub use step::{OperationTime, StepRequest, StepTimes, TeacherKind, step};
 pub use tutelage_model::DecoderConfig;
+pub use tutelage_tensor::Weights;
 
 /// The median of some timings.
 fn median(mut values: Vec<f64>) -> f64 {

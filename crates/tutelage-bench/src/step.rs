@@ -11,7 +11,7 @@ use tutelage_model::Decoder;
 use tutelage_run::{RandomStream, StopFlag, create_folder, hash_bytes, peak_memory_bytes, remove_folder};
 use tutelage_teacher::cache::{self, CacheHeader, Kept};
 use tutelage_teacher::{CachedTeacher, LiveTeacher};
-use tutelage_tensor::{Device, Precision};
+use tutelage_tensor::{Device, Params, Precision};
 use tutelage_train::{Distillation, Learner, TrainConfig};
 
 use crate::{BenchError, Shape, median};
@@ -196,7 +196,7 @@ fn teacher(
     Ok(match request.teacher {
         TeacherKind::None => None,
         TeacherKind::Live => {
-            let model = Decoder::random_frozen(shape.teacher_config(), device, Precision::Bf16, 2)?;
+            let model = Decoder::random_in(shape.teacher_config(), Params::frozen(device, Precision::Bf16), 2)?;
             Some(Box::new(LiveTeacher::new(model)))
         }
         TeacherKind::Cached => {

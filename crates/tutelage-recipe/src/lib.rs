@@ -32,5 +32,5 @@ pub use inspect::{Finding, Workload, inspect};
 pub use load::{Recipe, load};
 pub use tokenizer::{BuildRequest, Compression, build_tokenizer, open_tokenizer};
 pub use tutelage_generate::{Grammar, Sampling};
-pub use tutelage_tensor::Precision;
+pub use tutelage_tensor::Weights;
 pub use tutelage_token::BuildSizes;

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use half::bf16;
 
-use crate::matmul::{PackedRhs, Rhs};
+use crate::matmul::{Bits, PackedRhs, QuantizedRhs, Rhs};
 use crate::{Buffer, Device, Element, Precision};
 
 /// Index of a parameter in its [`Params`].
@@ -40,6 +40,8 @@ pub struct Param {
 #[derive(Debug)]
 enum WeightCopy {
     Packed(PackedRhs),
+    /// Codes of 8 or 4 bits, for serving.
+    Quantized(QuantizedRhs),
     /// f32 holding bf16 values, for machines whose products run in f32.
     Rounded(Buffer<f32>),
 }
@@ -103,13 +105,23 @@ pub struct Params {
     fixing: bool,
     /// Whether rows of forward products must not depend on the rows beside them.
     serving: bool,
+    /// Bits of matrices that are multiplied, where those are fewer.
+    bits: Option<Bits>,
     entries: Vec<Param>,
 }
 
 impl Params {
     /// No parameters yet.
     pub fn new(device: &Device, precision: Precision) -> Self {
-        Self { device: device.clone(), precision, frozen: false, fixing: false, serving: false, entries: Vec::new() }
+        Self {
+            device: device.clone(),
+            precision,
+            frozen: false,
+            fixing: false,
+            serving: false,
+            bits: None,
+            entries: Vec::new(),
+        }
     }
 
     /// The same for a model that will not learn: of matrices that are multiplied, only what a forward product
@@ -117,6 +129,12 @@ impl Params {
     pub fn frozen(device: &Device, precision: Precision) -> Self {
         let packs = precision == Precision::Bf16 && device.isa().has_bf16_products();
         Self { frozen: packs, ..Self::new(device, precision) }
+    }
+
+    /// The same with matrices in codes of so many bits, for a model that is only served; activations are bf16. Matrices
+    /// whose rows are looked up too keep those, and are multiplied in 8 bits, as are those of [`Self::push_head`].
+    pub fn quantized(device: &Device, bits: Bits) -> Self {
+        Self { bits: Some(bits), serving: true, ..Self::frozen(device, Precision::Bf16) }
     }
 
     /// The same for a model beside whose weights others learn ([`Params::learn`]): gradients pass through its weights to
@@ -152,9 +170,22 @@ impl Params {
     /// # Panics
     /// When `values` does not fill `shape`.
     pub fn push_looked_up(&mut self, name: impl Into<String>, shape: [usize; 2], values: &[f32]) -> ParamId {
-        let frozen = std::mem::replace(&mut self.frozen, false);
+        let before = (std::mem::replace(&mut self.frozen, false), self.bits.take());
         let id = self.push(name, shape, values);
-        self.frozen = frozen;
+        (self.frozen, self.bits) = before;
+        id
+    }
+
+    /// Adds the matrix that logits come from: errors in it are errors of the model's opinion, so that it has 8 bits at
+    /// least.
+    ///
+    /// # Panics
+    /// When `values` does not fill `shape`.
+    pub fn push_head(&mut self, name: impl Into<String>, shape: [usize; 2], values: &[f32]) -> ParamId {
+        let before = self.bits;
+        self.bits = before.map(|_| Bits::Eight);
+        let id = self.push(name, shape, values);
+        self.bits = before;
         id
     }
 
@@ -166,8 +197,13 @@ impl Params {
         let (name, shape) = (name.into(), shape.into());
         assert_eq!(shape.iter().product::<usize>(), values.len(), "parameter '{name}' of shape {shape:?}");
         let (len, forward, backward) = (values.len(), OnceLock::new(), OnceLock::new());
-        let kept = match shape[..] {
-            [n, k] if self.frozen => {
+        let kept = match (&shape[..], self.bits) {
+            (&[n, k], Some(bits)) => {
+                let quantized = QuantizedRhs::from_rows_nk(&self.device, (n, k), values, bits);
+                let _ = forward.set(WeightCopy::Quantized(quantized));
+                &[]
+            }
+            (&[n, k], None) if self.frozen => {
                 let packed = PackedRhs::from_rows_nk(&self.device, n, k, values);
                 let _ = forward.set(WeightCopy::Packed(packed));
                 if self.fixing {
@@ -188,6 +224,11 @@ impl Params {
     /// Where the parameters live.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Whether matrices are in codes of a few bits.
+    pub(crate) fn is_quantized(&self) -> bool {
+        self.bits.is_some()
     }
 
     /// What products with them are computed in.
@@ -268,7 +309,12 @@ impl Params {
         if self.precision == Precision::F32 {
             return Rhs::F32 { data: &param.master, row_stride, column_stride };
         }
-        let copy = if self.device.isa().has_bf16_products() {
+        let copy = if self.bits.is_some() {
+            packed.get_or_init(|| {
+                let quantize = || QuantizedRhs::from_rows_nk(&self.device, param.dims2(), param.values(), Bits::Eight);
+                WeightCopy::Quantized(self.device.timed("weight packing", quantize))
+            })
+        } else if self.device.isa().has_bf16_products() {
             packed.get_or_init(|| WeightCopy::Packed(self.device.timed("weight packing", pack)))
         } else {
             // One copy serves both orientations: they differ in strides only.
@@ -282,6 +328,7 @@ impl Params {
         };
         match copy {
             WeightCopy::Packed(packed) => Rhs::Packed(packed),
+            WeightCopy::Quantized(quantized) => Rhs::Quantized(quantized),
             WeightCopy::Rounded(data) => Rhs::F32 { data, row_stride, column_stride },
         }
     }

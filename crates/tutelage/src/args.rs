@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::generate::GenerateArgs;
+use crate::generate::{Dtype, GenerateArgs};
 use crate::serve::ServeArgs;
 
 /// Train and distil language models: from raw text to an evaluated student.
@@ -216,6 +216,9 @@ pub(crate) enum Bench {
         /// A model's folder or GGUF file
         #[arg(long, value_name = "PATH", conflicts_with = "shape")]
         model: Option<PathBuf>,
+        /// How to keep weights, and what to compute in
+        #[arg(long, default_value = "bf16")]
+        dtype: Dtype,
         /// A random model of this shape instead (its batch and length are not used)
         #[arg(long, required_unless_present = "model")]
         shape: Option<String>,

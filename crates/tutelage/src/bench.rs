@@ -24,14 +24,15 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
             let found = kernels(&Shape::parse(&shape.shape)?, usize::from(repeats), &device)?;
             if json { print_json(&json!(found)) } else { print_kernels(&found) }
         }
-        Bench::Generate { model, shape, batch, context, repeats, json } => {
+        Bench::Generate { model, dtype, shape, batch, context, repeats, json } => {
+            let weights = dtype.weights();
             let model = match (model, shape) {
-                (Some(path), _) => open_model(&path, &device)?,
+                (Some(path), _) => open_model(&path, &device, weights)?,
                 (None, shape) => {
                     let longest = context.iter().max().map_or(0, |&n| n as usize) + usize::from(repeats) + 64;
                     let config = Shape::parse(&shape.unwrap_or_default())?.config();
                     let max_positions = config.max_positions.max(longest);
-                    random_model(DecoderConfig { max_positions, ..config }, &device)?
+                    random_model(DecoderConfig { max_positions, ..config }, &device, weights)?
                 }
             };
             let request = GenerateRequest {
@@ -39,7 +40,7 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
                 contexts: context.into_iter().map(|n| n as usize).collect(),
                 repeats: usize::from(repeats),
             };
-            let found = generate(&request, model)?;
+            let found = generate(&request, model, weights)?;
             let ceilings = ceilings(&device);
             if json {
                 return print_json(&json!({ "generate": found, "ceilings": ceilings }));

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use tutelage_recipe::{
-    Continuation, EngineChoice, FileRequest, GenerateRequest, Grammar, ModelChoice, Precision, Prompt, Sampling,
-    Written, continue_file, continue_text,
+    Continuation, EngineChoice, FileRequest, GenerateRequest, Grammar, ModelChoice, Prompt, Sampling, Weights, Written,
+    continue_file, continue_text,
 };
 use tutelage_run::{read_json, read_text};
 
@@ -20,7 +20,7 @@ use crate::failure::Failure;
 pub(crate) struct GenerateArgs {
     /// The model's folder, or a GGUF file
     model: PathBuf,
-    /// What to compute in
+    /// How to keep weights, and what to compute in
     #[arg(long, default_value = "bf16")]
     dtype: Dtype,
     /// The text to continue; with --chat the user's message
@@ -116,15 +116,24 @@ pub(crate) enum Dtype {
     Bf16,
     /// All in f32
     F32,
+    /// Matrices in 8 bits, in groups of 32
+    Int8,
+    /// Matrices in 4 bits, in groups of 32; the last one, which gives logits, in 8
+    Int4,
 }
 
 impl Dtype {
+    pub(crate) fn weights(self) -> Weights {
+        match self {
+            Dtype::Bf16 => Weights::Bf16,
+            Dtype::F32 => Weights::F32,
+            Dtype::Int8 => Weights::Int8,
+            Dtype::Int4 => Weights::Int4,
+        }
+    }
+
     pub(crate) fn of(self, path: PathBuf) -> ModelChoice {
-        let precision = match self {
-            Dtype::Bf16 => Precision::Bf16,
-            Dtype::F32 => Precision::F32,
-        };
-        ModelChoice { path, precision }
+        ModelChoice { path, weights: self.weights() }
     }
 }
 

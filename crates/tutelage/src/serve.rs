@@ -23,7 +23,7 @@ pub(crate) struct ServeArgs {
     /// Folders of models or GGUF files, each as PATH or NAME=PATH; a request that names no model gets the first
     #[arg(required = true, value_name = "MODEL")]
     models: Vec<String>,
-    /// What to compute in
+    /// How to keep weights, and what to compute in
     #[arg(long, default_value = "bf16")]
     dtype: Dtype,
     /// Address to listen on; 0.0.0.0 for all of this machine's

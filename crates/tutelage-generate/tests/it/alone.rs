@@ -1,7 +1,7 @@
 //! A text depends on its request alone.
 
 use tutelage_generate::{Engine, EngineLimits, Request, Sampling};
-use tutelage_tensor::{Device, Isa, Precision};
+use tutelage_tensor::{Device, Isa, Weights};
 
 use crate::support::{config, dynamic, greedy, limits, of_isa, prompt, windowed, write};
 
@@ -25,11 +25,11 @@ fn requests() -> Vec<Request> {
 #[test]
 fn texts_do_not_depend_on_what_is_beside_them() {
     for isa in Isa::ALL.into_iter().filter(|&isa| Device::cpu(1, isa).is_ok()) {
-        for precision in [Precision::F32, Precision::Bf16] {
+        for weights in [Weights::F32, Weights::Bf16, Weights::Int8, Weights::Int4] {
             for (name, config) in [("plain", config()), ("window", windowed(50, Vec::new())), ("dynamic", dynamic())] {
                 let requests: Vec<Request> =
                     requests().into_iter().filter(|r| name != "dynamic" || r.prompt.len() < 240).collect();
-                let generator = of_isa(config.clone(), 1, precision, isa);
+                let generator = of_isa(config.clone(), 1, weights, isa);
                 let mut alone = Vec::new();
                 for request in &requests {
                     let mut engine = Engine::new(generator.clone(), limits());
@@ -41,12 +41,12 @@ fn texts_do_not_depend_on_what_is_beside_them() {
                     (3, EngineLimits { cache_tokens: 320, max_running: 3, prompt_tokens: 64, ..limits() }),
                 ];
                 for (n_threads, bounds) in bounds {
-                    let generator = of_isa(config.clone(), n_threads, precision, isa);
+                    let generator = of_isa(config.clone(), n_threads, weights, isa);
                     let mut engine = Engine::new(generator, bounds);
                     for again in ["at first", "with prompts that were read"] {
                         let together = write(&mut engine, &requests);
                         for (i, (found, expected)) in together.iter().zip(&alone).enumerate() {
-                            assert_eq!(found, expected, "{isa} {precision:?} {name}: request {i}, {again}");
+                            assert_eq!(found, expected, "{isa} {weights:?} {name}: request {i}, {again}");
                         }
                     }
                 }

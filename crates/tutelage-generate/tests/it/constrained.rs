@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 use tutelage_generate::{Engine, Grammar, Request, Sampling, StopReason};
-use tutelage_tensor::Precision;
+use tutelage_tensor::Weights;
 
 use crate::support::{Text, config, generator, limits, prompt, write};
 
 /// Texts of several seeds that keep to a grammar.
 fn texts(grammar: &Grammar, max_tokens: usize, ignores_end: bool) -> Vec<Text> {
-    let generator = generator(config(), 2, Precision::F32);
+    let generator = generator(config(), 2, Weights::F32);
     let constraint = generator.constraint(grammar).unwrap();
     let request = |seed| Request {
         sampling: Sampling { temperature: 1.5, top_p: 1.0, seed, ..Sampling::default() },
@@ -62,7 +62,7 @@ fn expressions_are_matched_as_a_whole() {
 
 #[test]
 fn grammars_that_cannot_be_are_refused() {
-    let generator = generator(config(), 1, Precision::F32);
+    let generator = generator(config(), 1, Weights::F32);
     for (grammar, said) in [
         (Grammar::Regex("(".to_owned()), "regular expression"),
         (Grammar::JsonSchema(json!({ "type": "what" })), "JSON schema"),

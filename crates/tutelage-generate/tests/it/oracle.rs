@@ -2,7 +2,7 @@
 
 use tutelage_generate::Engine;
 use tutelage_model::{DecoderConfig, Input};
-use tutelage_tensor::{Precision, Tape};
+use tutelage_tensor::{Tape, Weights};
 use tutelage_testkit::assert_close;
 
 use crate::support::{VOCAB, config, dynamic, generator, greedy, limits, prompt, windowed, write};
@@ -31,7 +31,7 @@ fn log_softmax(row: &[f64]) -> Vec<f64> {
 }
 
 fn check(name: &str, config: DecoderConfig, (n_prompt, n): (usize, usize)) {
-    let generator = generator(config, 2, Precision::F32);
+    let generator = generator(config, 2, Weights::F32);
     let request =
         tutelage_generate::Request { logprobs: Some(3), prompt_logprobs: Some(2), ..greedy(prompt(n_prompt, 5), n) };
     let mut engine = Engine::new(generator.clone(), limits());
@@ -64,7 +64,7 @@ fn greedy_texts_and_logprobs_agree_with_whole_passes() {
 /// the prompt can be compared with a pass over all of it.
 #[test]
 fn long_prompts_rotate_by_their_whole_length() {
-    let generator = generator(dynamic(), 2, Precision::F32);
+    let generator = generator(dynamic(), 2, Weights::F32);
     let request = tutelage_generate::Request { prompt_logprobs: Some(0), ..greedy(prompt(200, 5), 0) };
     for prompt_tokens in [64, 512] {
         let mut engine = Engine::new(generator.clone(), tutelage_generate::EngineLimits { prompt_tokens, ..limits() });
@@ -78,7 +78,7 @@ fn long_prompts_rotate_by_their_whole_length() {
 
 #[test]
 fn embeddings_are_means_of_whole_passes() {
-    let generator = generator(config(), 2, Precision::F32);
+    let generator = generator(config(), 2, Weights::F32);
     for prompt_tokens in [64, 512] {
         let mut engine = Engine::new(generator.clone(), tutelage_generate::EngineLimits { prompt_tokens, ..limits() });
         // The second begins with pages that the first has left.

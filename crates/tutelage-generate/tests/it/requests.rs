@@ -2,12 +2,12 @@
 
 use tutelage_generate::{Engine, EngineLimits, GenerateError, Request, Sampling, StopReason};
 use tutelage_run::StopFlag;
-use tutelage_tensor::Precision;
+use tutelage_tensor::Weights;
 
 use crate::support::{Text, config, generator, greedy, limits, prompt, windowed, write};
 
 fn engine() -> Engine {
-    Engine::new(generator(config(), 2, Precision::F32), limits())
+    Engine::new(generator(config(), 2, Weights::F32), limits())
 }
 
 fn one(engine: &mut Engine, request: &Request) -> Text {
@@ -59,7 +59,7 @@ fn samples_are_several_texts_of_one_prompt() {
 #[test]
 fn a_window_bounds_what_a_text_takes() {
     // 500 tokens in a cache of 5 pages: the window's, a part of the prompt, and two for borders.
-    let generator = generator(windowed(40, Vec::new()), 2, Precision::F32);
+    let generator = generator(windowed(40, Vec::new()), 2, Weights::F32);
     let bounds = EngineLimits { cache_tokens: 320, prompt_tokens: 64, ..limits() };
     let text = one(&mut Engine::new(generator.clone(), bounds), &greedy(prompt(200, 1), 300));
     assert_eq!(text, one(&mut Engine::new(generator, limits()), &greedy(prompt(200, 1), 300)));
@@ -68,7 +68,7 @@ fn a_window_bounds_what_a_text_takes() {
 
 #[test]
 fn requests_that_cannot_be_are_refused() {
-    let generator = generator(config(), 2, Precision::F32);
+    let generator = generator(config(), 2, Weights::F32);
     let bounds = EngineLimits { cache_tokens: 128, max_waiting: 2, ..limits() };
     let mut engine = Engine::new(generator, bounds);
     let refused = |engine: &mut Engine, request: Request| engine.submit(request).unwrap_err().to_string();

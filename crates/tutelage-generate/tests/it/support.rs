@@ -8,7 +8,7 @@ use tutelage_generate::{
 };
 use tutelage_model::{Decoder, DecoderConfig, Family, Options, RopeScaling};
 use tutelage_run::StopFlag;
-use tutelage_tensor::{Device, Isa, Precision};
+use tutelage_tensor::{Device, Isa, Weights};
 use tutelage_token::Tokenizer;
 
 pub(crate) const VOCAB: usize = 300;
@@ -50,17 +50,17 @@ pub(crate) fn dynamic() -> DecoderConfig {
     }
 }
 
-pub(crate) fn generator(config: DecoderConfig, n_threads: usize, precision: Precision) -> Arc<Generator> {
-    of_isa(config, n_threads, precision, Isa::detect())
+pub(crate) fn generator(config: DecoderConfig, n_threads: usize, weights: Weights) -> Arc<Generator> {
+    of_isa(config, n_threads, weights, Isa::detect())
 }
 
-pub(crate) fn of_isa(config: DecoderConfig, n_threads: usize, precision: Precision, isa: Isa) -> Arc<Generator> {
+pub(crate) fn of_isa(config: DecoderConfig, n_threads: usize, weights: Weights, isa: Isa) -> Arc<Generator> {
     let words = "the cat sat on the mat and the dog ran to the barn while rain fell on hills of green and grey stones";
     let texts = (0..20).map(|i| format!("{i} {words} {words} {}", i * i));
     let texts: Vec<String> = texts.collect();
     let tokenizer = Tokenizer::train_bpe(texts.iter().map(String::as_str), VOCAB).unwrap();
     let device = Device::cpu(n_threads, isa).unwrap();
-    let model = Decoder::random(config, &device, precision, 11).unwrap();
+    let model = Decoder::random_in(config, weights.params(&device), 11).unwrap();
     Arc::new(Generator::new(model, tokenizer, None).unwrap())
 }
 

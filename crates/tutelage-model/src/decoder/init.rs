@@ -19,20 +19,11 @@ impl Decoder {
         Self::random_in(config, Params::new(device, precision), seed)
     }
 
-    /// The same weights, kept for inference alone, see [`Params::frozen`].
+    /// The same in parameters of one's own, such as those of a model that will not learn.
     ///
     /// # Errors
     /// When the sizes make no model.
-    pub fn random_frozen(
-        config: DecoderConfig,
-        device: &Device,
-        precision: Precision,
-        seed: u64,
-    ) -> Result<Self, ModelError> {
-        Self::random_in(config, Params::frozen(device, precision), seed)
-    }
-
-    fn random_in(config: DecoderConfig, params: Params, seed: u64) -> Result<Self, ModelError> {
+    pub fn random_in(config: DecoderConfig, params: Params, seed: u64) -> Result<Self, ModelError> {
         config.validate()?;
         let residual_std = config.init_std / (2.0 * config.n_layers as f64).sqrt();
         let init_std = config.init_std;

@@ -72,6 +72,7 @@ impl Spec {
                 params.push_looked_up(self.name.as_str(), [rows, columns], values)
             }
             (Role::Embedding, &[rows, columns]) => params.push_table(self.name.as_str(), [rows, columns], values),
+            (Role::Head, &[rows, columns]) => params.push_head(self.name.as_str(), [rows, columns], values),
             _ => params.push(self.name.as_str(), self.shape.as_slice(), values),
         };
     }

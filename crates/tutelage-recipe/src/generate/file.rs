@@ -200,7 +200,7 @@ impl Output {
             stored::hash(&request.model.path)?,
             hash_file(&request.prompts)?,
             request.how,
-            request.model.precision,
+            request.model.weights,
             request.engine.isa()?
         );
         let fingerprint = hash_bytes(fingerprint.as_bytes());

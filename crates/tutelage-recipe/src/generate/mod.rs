@@ -13,8 +13,8 @@ use tutelage_generate::{
 };
 use tutelage_model::StoredModel;
 use tutelage_run::StopFlag;
+use tutelage_tensor::Weights;
 use tutelage_tensor::kernels::attention::PAGE;
-use tutelage_tensor::{Params, Precision};
 use tutelage_token::{Chat, TokenError};
 
 use crate::stored::Beside;
@@ -28,8 +28,8 @@ pub use file::{FileRequest, FileStats, continue_file};
 pub struct ModelChoice {
     /// Its folder, or a GGUF file.
     pub path: PathBuf,
-    /// What it is computed in.
-    pub precision: Precision,
+    /// How its weights are kept.
+    pub weights: Weights,
 }
 
 /// What to continue, and how.
@@ -116,7 +116,7 @@ pub fn open_generator(model: &ModelChoice, engine: &EngineChoice) -> Result<Gene
         let found = "has no tokenizer (tokenizer.json or tokenizer.model)";
         return Err(tutelage_run::FileError::content(path, found).into());
     };
-    let decoder = stored.decoder(Params::frozen(&engine.device()?, model.precision))?;
+    let decoder = stored.decoder(model.weights.params(&engine.device()?))?;
     Ok(Generator::new(decoder, tokenizer, chat_template)?)
 }
 

@@ -20,6 +20,7 @@ mod pack_avx512;
 #[cfg(target_arch = "x86_64")]
 mod part;
 mod product;
+mod quantized;
 mod rows_f32;
 #[cfg(target_arch = "x86_64")]
 mod rows_x86;
@@ -43,6 +44,7 @@ pub(crate) use pack_avx512::{interleaved_tile, left_tile, transposed_tile};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use part::PackedPart;
 pub use product::{Lhs, Out, Rhs, matmul};
+pub use quantized::{Bits, QuantizedRhs};
 pub(crate) use spin::spin;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use tiles::{columns as columns_product, product as tile_product, product_in_blocks};

@@ -3,6 +3,7 @@
 use half::bf16;
 
 use super::pack::PackedRhs;
+use super::quantized::{self, QuantizedRhs};
 use super::{rows_f32, strided_f32, tiled, widened};
 use crate::Device;
 
@@ -36,6 +37,8 @@ pub enum Rhs<'a> {
     },
     /// f32 as it is stored, `[n, k]`, for products whose rows do not depend on the rows beside them.
     RowsF32(&'a [f32]),
+    /// Codes of 8 or 4 bits, for such products.
+    Quantized(&'a QuantizedRhs),
 }
 
 impl<'a> Rhs<'a> {
@@ -44,7 +47,7 @@ impl<'a> Rhs<'a> {
     pub(crate) fn packed(self) -> &'a PackedRhs {
         match self {
             Rhs::Packed(packed) => packed,
-            Rhs::F32 { .. } | Rhs::RowsF32(_) => unreachable!("bf16 weights are packed for tiles"),
+            _ => unreachable!("bf16 weights are packed for tiles"),
         }
     }
 }
@@ -102,6 +105,10 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
         assert_eq!(from.len(), m * n, "matmul {m} x {n} x {k}: size of what is added to");
     }
     match (lhs, rhs) {
+        (lhs, Rhs::Quantized(b)) => {
+            assert_eq!((b.n(), b.k()), (n, k), "matmul {m} x {n} x {k}: quantised operand's n and k");
+            quantized::matmul(device, m, lhs, b, out);
+        }
         (Lhs::Bf16(a), Rhs::Packed(b)) => {
             assert_eq!((b.n(), b.k()), (n, k), "matmul {m} x {n} x {k}: packed operand's n and k");
             tiled::matmul(device, m, a, b, out);
@@ -112,6 +119,7 @@ pub fn matmul(device: &Device, (m, n, k): (usize, usize, usize), lhs: Lhs<'_>, r
         (Lhs::ColumnsF32(a), Rhs::F32 { data, row_stride, column_stride }) => {
             strided_f32::matmul(device, (m, n, k), (a, 1, m), (data, row_stride, column_stride), out);
         }
+        (_, Rhs::RowsF32(b)) if b.len() != n * k => panic!("f32 product: right operand of {} elements", b.len()),
         (Lhs::F32(a), Rhs::RowsF32(b)) => rows_f32::matmul(device, (m, n, k), a, b, out),
         (Lhs::Bf16(a), Rhs::RowsF32(b)) => rows_f32::matmul(device, (m, n, k), &widened(device, a), b, out),
         (Lhs::ColumnsF32(_), Rhs::RowsF32(_)) => panic!("a left operand by columns and a right one by rows"),

@@ -1,6 +1,8 @@
 //! f32 products whose rows do not depend on the rows beside them: every element is a sum of its own, in one order. For
 //! serving, where batches change from step to step; the weights are read once for all rows.
 
+use std::ops::Range;
+
 use super::product::Out;
 use crate::device::DisjointOut;
 use crate::simd::{Instructions, LANES, SimdTask, fold, load, multiply_add};
@@ -13,9 +15,26 @@ const ROWS: usize = 32;
 /// Most rows and columns that are summed together.
 pub(super) const TILE: usize = 4;
 
+/// Rows of the right operand, `[n, k]`.
+pub(super) trait Right: Sync {
+    /// Some of them, which may be made in `room`, of their size.
+    fn rows<'s>(&'s self, columns: Range<usize>, k: usize, room: &'s mut Vec<f32>) -> &'s [f32];
+}
+
+impl Right for [f32] {
+    fn rows<'s>(&'s self, columns: Range<usize>, k: usize, _: &'s mut Vec<f32>) -> &'s [f32] {
+        &self[columns.start * k..columns.end * k]
+    }
+}
+
 /// `out = a[m, k] b^T` for `b [n, k]`.
-pub(super) fn matmul(device: &Device, (m, n, k): (usize, usize, usize), a: &[f32], b: &[f32], out: Out<'_>) {
-    assert_eq!(b.len(), n * k, "f32 product: right operand of {} elements", b.len());
+pub(super) fn matmul<R: Right + ?Sized>(
+    device: &Device,
+    (m, n, k): (usize, usize, usize),
+    a: &[f32],
+    b: &R,
+    out: Out<'_>,
+) {
     match out {
         Out::F32(out) => blocks(device, (m, n, k), a, b, out, |_, sum| sum),
         Out::AddF32(out) => {
@@ -27,11 +46,11 @@ pub(super) fn matmul(device: &Device, (m, n, k): (usize, usize, usize), a: &[f32
     }
 }
 
-fn blocks<T: Send>(
+fn blocks<T: Send, R: Right + ?Sized>(
     device: &Device,
     (m, n, k): (usize, usize, usize),
     a: &[f32],
-    b: &[f32],
+    b: &R,
     out: &mut [T],
     value: impl Fn(usize, f32) -> T + Sync,
 ) {
@@ -43,11 +62,14 @@ fn blocks<T: Send>(
         // Neighbouring tasks share their columns.
         let (first_row, first_column) = (index % row_blocks * ROWS, index / row_blocks * COLUMNS);
         let (rows, columns) = (first_row..(first_row + ROWS).min(m), first_column..(first_column + COLUMNS).min(n));
+        let mut room = Vec::new();
+        let b = b.rows(columns.clone(), k, &mut room);
         for column in columns.clone().step_by(tile) {
             let width = tile.min(columns.end - column);
             for row in rows.clone().step_by(tile) {
                 let height = tile.min(rows.end - row);
-                let task = Sums { a: &a[row * k..(row + height) * k], b: &b[column * k..(column + width) * k], k };
+                let b = &b[(column - columns.start) * k..][..width * k];
+                let task = Sums { a: &a[row * k..(row + height) * k], b, k };
                 let sums = sums(isa, &task, (height, width));
                 for (row, sums) in (row..row + height).zip(&sums) {
                     let at = row * n + column;

@@ -21,6 +21,7 @@ use crate::{Buffer, DType, Device, Isa, ParamId, Params, Tape, Tensor, Var};
 /// Whether the products run on tiles, and `d_ff` divides into their columns.
 pub(super) fn suits(params: &Params, weights: FeedForward, x: &Var) -> bool {
     params.device().isa() == Isa::Amx
+        && !params.is_quantized()
         && x.value().dtype() == DType::Bf16
         && params.get(weights.w1).shape()[0].is_multiple_of(2 * LANES)
 }
