@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+#[cfg(target_arch = "x86_64")]
+use super::over_avx512;
 use super::{PAGE, Pages, Rows, Span};
 use crate::device::DisjointOut;
 use crate::simd::{Instructions, LANES, SimdTask, exp, fold, largest, multiply_add, prefetch_lines};
-use crate::{Device, Element};
+use crate::{Device, Element, Isa};
 
 /// Queries that share a key-value head and are handled together.
 const QUERIES: usize = 4;
@@ -47,6 +49,7 @@ pub(super) fn decode<T: Element>(
                     }
                 }
                 let page = Page {
+                    isa: device.isa(),
                     queries: &queries,
                     keys: pages.keys(number, kv),
                     values: pages.values(number, kv),
@@ -75,6 +78,7 @@ pub(super) fn decode<T: Element>(
 
 /// Some queries and one page of keys and values.
 struct Page<'a, T> {
+    isa: Isa,
     /// `[n][d]`.
     queries: &'a [f32],
     keys: &'a [T],
@@ -94,26 +98,13 @@ impl<T: Element, const N: usize> SimdTask for Over<'_, T, N> {
     type Output = ();
     #[inline(always)]
     fn run<I: Instructions>(self) {
-        let Page { queries, keys, values, seen, sums, totals } = self.0;
+        let Page { isa, queries, keys, values, seen, sums, totals } = self.0;
         let (d, dp) = (queries.len() / N, sums.len() / N);
         let queries: [&[f32]; N] = std::array::from_fn(|n| &queries[n * d..][..d]);
-        // Apart from `scores`, whose elements are picked one by one below: so these stay in registers.
-        let mut products = [[[0.0; LANES]; GROUPS]; N];
-        for (c, keys) in keys.as_chunks::<PAGE>().0.iter().take(d).enumerate() {
-            for group in 0..GROUPS {
-                let key: [f32; LANES] = std::array::from_fn(|i| keys[group * LANES + i].to_f32());
-                for n in 0..N {
-                    for i in 0..LANES {
-                        products[n][group][i] = multiply_add::<I>(queries[n][c], key[i], products[n][group][i]);
-                    }
-                }
-            }
-        }
+        let mut weights = scores::<I, T, N>(isa, queries, keys);
         let mut shrinks = [0.0; N];
-        let mut weights = [[0.0; PAGE]; N];
         for n in 0..N {
             let weights = &mut weights[n];
-            weights.copy_from_slice(products[n].as_flattened());
             weights[..seen.start].fill(f32::NEG_INFINITY);
             weights[seen.end..].fill(f32::NEG_INFINITY);
             let (before, sum) = totals[n];
@@ -130,33 +121,90 @@ impl<T: Element, const N: usize> SimdTask for Over<'_, T, N> {
             shrinks[n] = if before == f32::NEG_INFINITY { 0.0 } else { exp::<I>(before - max) };
             totals[n] = (max, multiply_add::<I>(sum, shrinks[n], fold(lanes)));
         }
-        // Whole groups of columns, without the ends of rows: a row is padded to them.
-        let (values, groups) = (values.as_chunks::<COLUMNS>().0, dp / COLUMNS);
-        let sums = sums.as_chunks_mut::<COLUMNS>().0;
-        for group in 0..groups {
-            let mut block = [[[0.0; LANES]; PARTS]; N];
+        add_values::<I, T, N>(isa, sums, dp, values, (&weights, shrinks), seen);
+    }
+}
+
+/// Products of queries with the keys of a page, `[d][PAGE]`.
+#[inline(always)]
+fn scores<I: Instructions, T: Element, const N: usize>(isa: Isa, queries: [&[f32]; N], keys: &[T]) -> [[f32; PAGE]; N] {
+    #[cfg(target_arch = "x86_64")]
+    if isa <= Isa::Avx512 {
+        // SAFETY: a `Device` holds such an `Isa` only after AVX-512 was found.
+        return unsafe { over_avx512::scores(queries, keys) };
+    }
+    let _ = isa;
+    // Elements of `scores` are not picked one by one, so that they stay in registers.
+    let mut scores = [[[0.0; LANES]; GROUPS]; N];
+    let d = queries.first().map_or(0, |query| query.len());
+    for (c, keys) in keys.as_chunks::<PAGE>().0.iter().take(d).enumerate() {
+        for group in 0..GROUPS {
+            let key: [f32; LANES] = std::array::from_fn(|i| keys[group * LANES + i].to_f32());
             for n in 0..N {
-                for part in 0..PARTS {
+                for i in 0..LANES {
+                    scores[n][group][i] = multiply_add::<I>(queries[n][c], key[i], scores[n][group][i]);
+                }
+            }
+        }
+    }
+    let mut out = [[0.0; PAGE]; N];
+    for (out, scores) in out.iter_mut().zip(&scores) {
+        out.copy_from_slice(scores.as_flattened());
+    }
+    out
+}
+
+/// `sums = shrink * sums + weights values`, of sums `[N][width]` and values `[PAGE][width]`. Whole groups of columns,
+/// without the ends of rows: a row is padded to them.
+#[inline(always)]
+fn add_values<I: Instructions, T: Element, const N: usize>(
+    isa: Isa,
+    sums: &mut [f32],
+    width: usize,
+    values: &[T],
+    (weights, shrinks): (&[[f32; PAGE]; N], [f32; N]),
+    seen: Range<usize>,
+) {
+    let groups = width / COLUMNS;
+    #[cfg(target_arch = "x86_64")]
+    if isa <= Isa::Avx512 {
+        for pair in (0..groups).step_by(2) {
+            let (at, with) = ((pair * COLUMNS, width), (weights, shrinks));
+            // SAFETY: a `Device` holds such an `Isa` only after AVX-512 was found.
+            unsafe {
+                match groups - pair {
+                    1 => over_avx512::add_values::<T, N, PARTS>(sums, at, values, with, seen.clone()),
+                    _ => over_avx512::add_values::<T, N, { 2 * PARTS }>(sums, at, values, with, seen.clone()),
+                }
+            }
+        }
+        return;
+    }
+    let _ = isa;
+    let (values, sums) = (values.as_chunks::<COLUMNS>().0, sums.as_chunks_mut::<COLUMNS>().0);
+    for group in 0..groups {
+        let mut block = [[[0.0; LANES]; PARTS]; N];
+        for n in 0..N {
+            for part in 0..PARTS {
+                for i in 0..LANES {
+                    block[n][part][i] = sums[n * groups + group][part * LANES + i] * shrinks[n];
+                }
+            }
+        }
+        for t in seen.clone() {
+            let value = &values[t * groups + group];
+            let weight: [f32; N] = std::array::from_fn(|n| weights[n][t % PAGE]);
+            for part in 0..PARTS {
+                let value: [f32; LANES] = std::array::from_fn(|i| value[part * LANES + i].to_f32());
+                for n in 0..N {
                     for i in 0..LANES {
-                        block[n][part][i] = sums[n * groups + group][part * LANES + i] * shrinks[n];
+                        block[n][part][i] = multiply_add::<I>(weight[n], value[i], block[n][part][i]);
                     }
                 }
             }
-            for t in seen.clone() {
-                let value = &values[t * groups + group];
-                let weight: [f32; N] = std::array::from_fn(|n| weights[n][t % PAGE]);
-                for part in 0..PARTS {
-                    let value: [f32; LANES] = std::array::from_fn(|i| value[part * LANES + i].to_f32());
-                    for n in 0..N {
-                        for i in 0..LANES {
-                            block[n][part][i] = multiply_add::<I>(weight[n], value[i], block[n][part][i]);
-                        }
-                    }
-                }
-            }
-            for n in 0..N {
-                sums[n * groups + group].copy_from_slice(block[n].as_flattened());
-            }
+        }
+        for n in 0..N {
+            sums[n * groups + group].copy_from_slice(block[n].as_flattened());
         }
     }
 }

@@ -6,6 +6,8 @@
 //! in which a prompt comes, if these begin at pages.
 
 mod decode;
+#[cfg(target_arch = "x86_64")]
+mod over_avx512;
 mod pages;
 mod prefill;
 
