@@ -20,7 +20,7 @@ mod stop;
 
 pub use best::best_first;
 pub use constraint::{Constraint, Grammar};
-pub use engine::{Engine, EngineLimits};
+pub use engine::{Engine, EngineLimits, SpeculationStats};
 pub use error::GenerateError;
 pub use folder::{read_chat_template, read_tokenizer};
 pub use generator::Generator;

@@ -25,12 +25,12 @@ pub use convert::{ConvertRequest, Converted, convert};
 pub use engine::EngineChoice;
 pub use error::RecipeError;
 pub use generate::{
-    ChatSession, Continuation, FileRequest, FileStats, GenerateRequest, ModelChoice, Prompt, Written, WrittenToken,
-    continue_file, continue_text, open_generator,
+    ChatSession, Continuation, Continued, FileRequest, FileStats, GenerateRequest, ModelChoice, Prompt, Written,
+    WrittenToken, continue_file, continue_text, open_generator,
 };
 pub use inspect::{Finding, Workload, inspect};
 pub use load::{Recipe, load};
 pub use tokenizer::{BuildRequest, Compression, build_tokenizer, open_tokenizer};
-pub use tutelage_generate::{Grammar, Sampling};
+pub use tutelage_generate::{Grammar, Sampling, SpeculationStats};
 pub use tutelage_tensor::Weights;
 pub use tutelage_token::BuildSizes;

@@ -13,6 +13,8 @@ pub struct ServedModel {
     pub name: String,
     /// The model, its tokenizer and template.
     pub generator: Arc<Generator>,
+    /// A smaller model that proposes what comes next, and how many tokens at a time.
+    pub draft: Option<(Arc<Generator>, usize)>,
     /// Bounds of its engine. Requests wait in the server's own queue, so that clients take turns.
     pub limits: EngineLimits,
 }

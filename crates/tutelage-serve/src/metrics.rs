@@ -29,6 +29,8 @@ pub(crate) struct Metrics {
     waiting: Gauge,
     running: Gauge,
     cache_used: Gauge,
+    proposed: Gauge,
+    accepted: Gauge,
     connections: Gauge,
 }
 
@@ -51,6 +53,8 @@ impl Metrics {
             waiting: Gauge::default(),
             running: Gauge::default(),
             cache_used: Gauge::default(),
+            proposed: Gauge::default(),
+            accepted: Gauge::default(),
             connections: Gauge::default(),
             registry: Registry::default(),
         };
@@ -67,6 +71,8 @@ impl Metrics {
         registry.register("running", "Samples that are being written", new.running.clone());
         registry.register("cache_used_tokens", "Tokens of the caches in use", new.cache_used.clone());
         registry.register("cache_tokens", "Tokens that the caches hold", cache);
+        registry.register("drafted_tokens", "Tokens that draft models proposed", new.proposed.clone());
+        registry.register("drafted_tokens_accepted", "Of these, tokens that were drawn too", new.accepted.clone());
         registry.register("connections", "Open connections", new.connections.clone());
         Self { registry, ..new }
     }
@@ -95,6 +101,12 @@ impl Metrics {
         self.waiting.set(waiting as i64);
         self.running.set(running as i64);
         self.cache_used.set(cache_used as i64);
+    }
+
+    /// How well draft models foretold so far.
+    pub(crate) fn speculation(&self, proposed: u64, accepted: u64) {
+        self.proposed.set(proposed as i64);
+        self.accepted.set(accepted as i64);
     }
 
     pub(crate) fn connections(&self) -> &Gauge<i64, std::sync::atomic::AtomicI64> {

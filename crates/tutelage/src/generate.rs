@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use tutelage_recipe::{
-    Continuation, EngineChoice, FileRequest, GenerateRequest, Grammar, ModelChoice, Prompt, Sampling, Weights, Written,
-    continue_file, continue_text,
+    Continuation, Continued, EngineChoice, FileRequest, GenerateRequest, Grammar, ModelChoice, Prompt, Sampling,
+    SpeculationStats, Weights, Written, continue_file, continue_text,
 };
 use tutelage_run::{read_json, read_text};
 
@@ -23,6 +23,13 @@ pub(crate) struct GenerateArgs {
     /// How to keep weights, and what to compute in
     #[arg(long, default_value = "bf16")]
     dtype: Dtype,
+    /// A smaller model of the same vocabulary that proposes what comes next; faster where it is often right, and not a bit of
+    /// the text is another
+    #[arg(long, value_name = "MODEL")]
+    draft: Option<PathBuf>,
+    /// Tokens that --draft proposes at a time
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32), requires = "draft")]
+    draft_tokens: u8,
     /// The text to continue; with --chat the user's message
     #[arg(long, required_unless_present_any = ["messages", "file", "chat"])]
     prompt: Option<String>,
@@ -132,8 +139,8 @@ impl Dtype {
         }
     }
 
-    pub(crate) fn of(self, path: PathBuf) -> ModelChoice {
-        ModelChoice { path, weights: self.weights() }
+    pub(crate) fn of(self, path: PathBuf, draft: Option<(PathBuf, usize)>) -> ModelChoice {
+        ModelChoice { path, weights: self.weights(), draft }
     }
 }
 
@@ -170,7 +177,7 @@ pub(crate) fn generate(args: GenerateArgs, engine: EngineChoice) -> Result<ExitC
         grammar,
         logprobs: args.logprobs,
     };
-    let model = args.dtype.of(args.model);
+    let model = args.dtype.of(args.model, args.draft.map(|draft| (draft, usize::from(args.draft_tokens))));
     let prints_all = args.json || args.file.is_some();
     if how.logprobs.is_some() && !prints_all {
         return Err(wrong("--logprobs is not printed with the text; give --json or --file"));
@@ -212,6 +219,10 @@ fn chat_or_text(
     Ok(Prompt::Chat { messages, tools, now: now() })
 }
 
+fn speculated(stats: SpeculationStats) -> serde_json::Value {
+    json!({ "proposed": stats.n_proposed, "accepted": stats.n_accepted, "acceptance": stats.acceptance() })
+}
+
 fn one(request: &GenerateRequest, json: bool) -> Result<ExitCode, Failure> {
     let stop = stop_flag()?;
     let streams = !json && request.how.n_samples == 1 && !request.how.chooses();
@@ -220,7 +231,7 @@ fn one(request: &GenerateRequest, json: bool) -> Result<ExitCode, Failure> {
         Prompt::Chat { .. } => "",
     };
     let (mut failed, mut begun) = (None, false);
-    let all = continue_text(request, &stop, &mut |part| {
+    let Continued { samples: all, speculation } = continue_text(request, &stop, &mut |part| {
         if streams && failed.is_none() {
             // The prompt waits for the first part, so that a refused request prints nothing.
             let before = if begun { "" } else { prompt };
@@ -240,6 +251,9 @@ fn one(request: &GenerateRequest, json: bool) -> Result<ExitCode, Failure> {
         };
         if let Prompt::Text(prompt) = &request.prompt {
             result["prompt"] = json!(prompt);
+        }
+        if let Some(stats) = speculation {
+            result["speculation"] = speculated(stats);
         }
         drop(out);
         print_json(&result)?;
@@ -272,7 +286,7 @@ fn file(request: &FileRequest, json: bool) -> Result<ExitCode, Failure> {
     if json {
         print_json(&json!({
             "prompts": stats.n_prompts, "kept": stats.n_kept, "done": stats.n_done, "tokens": stats.n_tokens,
-            "seconds": seconds,
+            "seconds": seconds, "speculation": stats.speculation.map(speculated),
         }))?;
     } else {
         eprintln!(
@@ -283,6 +297,9 @@ fn file(request: &FileRequest, json: bool) -> Result<ExitCode, Failure> {
             stats.n_tokens,
             request.out.display()
         );
+        if let Some(stats) = stats.speculation {
+            eprintln!("{:.0} % of {} proposed tokens were right", 100.0 * stats.acceptance(), stats.n_proposed);
+        }
     }
     if stats.n_done < stats.n_prompts {
         eprintln!("stopped; the same command goes on from there");

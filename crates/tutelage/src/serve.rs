@@ -26,6 +26,12 @@ pub(crate) struct ServeArgs {
     /// How to keep weights, and what to compute in
     #[arg(long, default_value = "bf16")]
     dtype: Dtype,
+    /// A smaller model of the same vocabulary that proposes what comes next; changes no text
+    #[arg(long, value_name = "MODEL")]
+    draft: Option<PathBuf>,
+    /// Tokens that --draft proposes at a time
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32), requires = "draft")]
+    draft_tokens: u8,
     /// Address to listen on; 0.0.0.0 for all of this machine's
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     host: IpAddr,
@@ -144,11 +150,15 @@ pub(crate) fn serve(args: ServeArgs, engine: &EngineChoice) -> Result<ExitCode, 
         max_running: usize::from(args.max_running),
         ..EngineLimits::default()
     };
+    if args.draft.is_some() && args.models.len() > 1 {
+        return Err(wrong("--draft goes with one model; start a server for each".to_owned()));
+    }
     let mut models = Vec::new();
     for model in &args.models {
         let (name, path) = named(model)?;
-        let generator = Arc::new(open_generator(&args.dtype.of(path), engine)?);
-        models.push(ServedModel { name, generator, limits: engine_limits });
+        let open = |path: PathBuf| open_generator(&args.dtype.of(path, None), engine).map(Arc::new);
+        let draft = args.draft.clone().map(|path| Ok::<_, Failure>((open(path)?, usize::from(args.draft_tokens))));
+        models.push(ServedModel { name, generator: open(path)?, draft: draft.transpose()?, limits: engine_limits });
     }
     let defaults = ServeLimits::default();
     let waiting = args.max_waiting as usize;

@@ -1,5 +1,6 @@
 //! Many texts at once: sequences join and leave between steps, prompts come in parts, pages are shared.
 
+mod draft;
 mod sequence;
 mod step;
 
@@ -10,6 +11,8 @@ use tutelage_tensor::kernels::attention::{KvPool, PAGE};
 
 use crate::pages::PageTable;
 use crate::{Event, GenerateError, Generator, Request, RequestId, StopReason};
+use draft::Draft;
+pub use draft::SpeculationStats;
 use sequence::Sequence;
 
 /// Bounds of an engine.
@@ -42,6 +45,7 @@ pub struct Engine {
     waiting: VecDeque<Sequence>,
     running: Vec<Sequence>,
     n_requests: u64,
+    draft: Option<Draft>,
 }
 
 impl Engine {
@@ -57,13 +61,15 @@ impl Engine {
             waiting: VecDeque::new(),
             running: Vec::new(),
             n_requests: 0,
+            draft: None,
             generator,
         }
     }
 
     /// Forgets everything, whatever state a failed step has left.
     pub fn reset(&mut self) {
-        *self = Self { n_requests: self.n_requests, ..Self::new(Arc::clone(&self.generator), self.limits) };
+        let (n_requests, draft) = (self.n_requests, self.draft.take());
+        *self = Self { n_requests, draft, ..Self::new(Arc::clone(&self.generator), self.limits) };
     }
 
     /// The model, its tokenizer and template.

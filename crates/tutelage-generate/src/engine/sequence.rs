@@ -12,6 +12,14 @@ use crate::sampling::{Sampler, token_logprobs};
 use crate::stop::StopText;
 use crate::{Constraint, GenerateError, Generator, Request, RequestId, TokenLogprobs};
 
+/// A token that was drawn.
+#[derive(Debug, Clone)]
+pub(super) struct Drawn {
+    pub(super) id: u32,
+    pub(super) logprobs: Option<TokenLogprobs>,
+    pub(super) verdict: Verdict,
+}
+
 /// One sample of one request.
 #[derive(Debug)]
 pub(super) struct Sequence {
@@ -22,6 +30,10 @@ pub(super) struct Sequence {
     pub(super) ids: Vec<i32>,
     /// Tokens whose keys and values are stored.
     pub(super) n_stored: usize,
+    /// The same in a draft model's cache.
+    pub(super) n_drafted: usize,
+    /// Tokens at the end of `ids` that were proposed and are not drawn.
+    pub(super) n_proposed: usize,
     pub(super) pages: Vec<u32>,
     /// Pages given back because no window reaches them.
     n_forgotten: usize,
@@ -54,6 +66,8 @@ impl Sequence {
             sample,
             ids: request.prompt.iter().map(|&id| id as i32).collect(),
             n_stored: 0,
+            n_drafted: 0,
+            n_proposed: 0,
             pages: Vec::new(),
             n_forgotten: 0,
             prefixes: Arc::clone(&prefixes),
@@ -90,6 +104,7 @@ impl Sequence {
         let most = if needs_all { 0 } else { (self.n_prompt() - 1) / PAGE };
         self.pages = table.shared(&self.prefixes[..most.min(self.prefixes.len())]);
         self.n_stored = self.pages.len() * PAGE;
+        self.n_drafted = self.n_stored;
         self.n_published = self.pages.len();
     }
 
@@ -121,7 +136,7 @@ impl Sequence {
     }
 
     /// Draws a token and says how likely it was, if that is wanted; nothing where the constraint has given up.
-    pub(super) fn draw(&mut self, logits_v: &[f32]) -> Option<(u32, Option<TokenLogprobs>)> {
+    fn draw(&mut self, logits_v: &[f32]) -> Option<Drawn> {
         let mut own_v = logits_v.to_vec();
         if let Some(constraint) = &mut self.constraint
             && constraint.mask(&mut own_v) == Verdict::Failed
@@ -129,7 +144,26 @@ impl Sequence {
             return None;
         }
         let id = self.sampler.draw(&mut own_v);
-        Some((id, self.request.logprobs.map(|n_top| token_logprobs(logits_v, id, n_top))))
+        let verdict = self.constraint.as_mut().map_or(Verdict::Open, |constraint| constraint.push(id));
+        let logprobs = self.request.logprobs.map(|n_top| token_logprobs(logits_v, id, n_top));
+        Some(Drawn { id, logprobs, verdict })
+    }
+
+    /// Draws a token, and one more as long as it is what was proposed. The last is nothing where the constraint has given
+    /// up. `row` gives the logits after the text so far, then those after each proposal.
+    pub(super) fn draw_all<'l>(&mut self, proposed: &[i32], row: impl Fn(usize) -> &'l [f32]) -> Vec<Option<Drawn>> {
+        let mut all = Vec::new();
+        for at in 0..=proposed.len() {
+            let drawn = self.draw(row(at));
+            let goes_on = drawn.as_ref().is_some_and(|drawn| {
+                drawn.verdict == Verdict::Open && proposed.get(at).is_some_and(|&id| id as u32 == drawn.id)
+            });
+            all.push(drawn);
+            if !goes_on {
+                break;
+            }
+        }
+        all
     }
 
     /// Gives back all pages.

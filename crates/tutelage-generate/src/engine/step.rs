@@ -6,6 +6,7 @@ use tutelage_model::Part;
 use tutelage_tensor::Tensor;
 use tutelage_tensor::kernels::attention::PAGE;
 
+use super::sequence::Drawn;
 use super::{Engine, Sequence};
 use crate::constraint::Verdict;
 use crate::sampling::token_logprobs;
@@ -15,12 +16,35 @@ use crate::{Event, GenerateError, StopReason, TokenLogprobs};
 const LOGIT_ROWS: usize = 64;
 
 /// What of a sequence goes through the model in a step.
-struct Slice {
+pub(super) struct Slice {
     /// Its tokens.
-    tokens: Range<usize>,
-    is_prompt: bool,
+    pub(super) tokens: Range<usize>,
+    pub(super) is_prompt: bool,
     /// First row of the batch.
     row: usize,
+}
+
+impl Slice {
+    pub(super) fn part<'s>(&self, sequence: &'s Sequence) -> Part<'s> {
+        Part {
+            ids: &sequence.ids[self.tokens.clone()],
+            first: self.tokens.start,
+            len: if self.is_prompt { sequence.n_prompt() } else { self.tokens.end },
+            pages: &sequence.pages,
+            is_prompt: self.is_prompt,
+        }
+    }
+}
+
+/// A text whose next tokens are drawn.
+struct Drawing<'s> {
+    /// Which of those that run.
+    at: usize,
+    sequence: &'s mut Sequence,
+    /// Rows of the batch: after the text so far, then after each proposal.
+    rows: Range<usize>,
+    proposed: Vec<i32>,
+    drawn: Vec<Option<Drawn>>,
 }
 
 impl Engine {
@@ -33,11 +57,13 @@ impl Engine {
         let device = generator.model().params().device().clone();
         device.enter(|| {
             self.admit();
+            self.propose();
             let slices = self.slices();
             if slices.iter().all(|slice| slice.tokens.is_empty()) {
                 return Ok(Vec::new());
             }
             let hidden = self.hidden(&slices);
+            self.draft_prompts(&slices);
             self.continue_all(&slices, &hidden)
         })
     }
@@ -79,7 +105,7 @@ impl Engine {
                     n if first + n == sequence.n_prompt() => n,
                     n => n / PAGE * PAGE,
                 },
-                false => 1,
+                false => 1 + sequence.n_proposed,
             };
             if is_prompt {
                 left -= n;
@@ -97,13 +123,7 @@ impl Engine {
             .iter()
             .zip(slices)
             .filter(|(_, slice)| !slice.tokens.is_empty())
-            .map(|(sequence, slice)| Part {
-                ids: &sequence.ids[slice.tokens.clone()],
-                first: slice.tokens.start,
-                len: if slice.is_prompt { sequence.n_prompt() } else { slice.tokens.end },
-                pages: &sequence.pages,
-                is_prompt: slice.is_prompt,
-            })
+            .map(|(sequence, slice)| slice.part(sequence))
             .collect();
         self.generator.model().batch_hidden(&parts, &mut self.pool)
     }
@@ -118,7 +138,9 @@ impl Engine {
             if slice.tokens.is_empty() {
                 continue;
             }
-            sequence.stored(slice.tokens.len(), &mut self.pages);
+            // Of what was proposed, what is drawn counts as stored then.
+            let n = slice.tokens.len() - sequence.n_proposed;
+            sequence.stored(n, &mut self.pages);
             if slice.is_prompt && sequence.request.prompt_logprobs.is_some() && sequence.sample == 0 {
                 self.prompt_logprobs(sequence, slice, hidden);
                 if !sequence.reads_prompt() {
@@ -136,33 +158,36 @@ impl Engine {
                 }
             }
             if !sequence.reads_prompt() && sequence.request.max_tokens > 0 {
-                drawing.push((i, slice.row + slice.tokens.len() - 1));
+                drawing.push((i, slice.row + n - 1));
             }
             if let Some(window) = window {
                 sequence.forget(window, &mut self.pages);
             }
         }
         let mut reasons: Vec<Option<StopReason>> = running.iter().map(|_| None).collect();
-        for group in drawing.chunks(LOGIT_ROWS) {
-            let rows: Vec<usize> = group.iter().map(|(_, row)| *row).collect();
+        let mut of_all = self.drawings(&mut running, &drawing);
+        while !of_all.is_empty() {
+            // As many as there is room for.
+            let mut n_rows = 0;
+            let fits = |one: &Drawing<'_>| {
+                n_rows += one.rows.len();
+                n_rows <= LOGIT_ROWS
+            };
+            let n = of_all.iter().map(fits).position(|fits| !fits).unwrap_or(of_all.len()).max(1);
+            let rest = of_all.split_off(n);
+            let rows: Vec<usize> = of_all.iter().flat_map(|one| one.rows.clone()).collect();
             let logits = self.logits(hidden, &rows);
-            let (mut of_group, mut group) = (Vec::new(), group.iter().peekable());
-            for (i, sequence) in running.iter_mut().enumerate() {
-                if group.next_if(|(at, _)| *at == i).is_some() {
-                    of_group.push((i, sequence, None));
-                }
-            }
+            let firsts = of_all.iter().scan(0, |row, one| Some(std::mem::replace(row, *row + one.rows.len())));
+            let firsts: Vec<usize> = firsts.collect();
             // Each sequence has a random stream and a constraint of its own.
             let device = self.generator.model().params().device();
-            device.for_each_block(&mut of_group, 1, |at, one| {
-                let (_, sequence, drawn) = &mut one[0];
-                *drawn = sequence.draw(self.row(&logits, at));
+            device.for_each_block(&mut of_all, 1, |at, one| {
+                let Drawing { sequence, proposed, drawn, .. } = &mut one[0];
+                *drawn = sequence.draw_all(proposed, |row| self.row(&logits, firsts[at] + row));
             });
-            for (i, sequence, drawn) in of_group {
-                reasons[i] = match drawn {
-                    Some((id, logprobs)) => self.take(sequence, id, logprobs, &mut events)?,
-                    None => Some(StopReason::ConstraintFailed),
-                };
+            for one in std::mem::replace(&mut of_all, rest) {
+                let at = one.at;
+                reasons[at] = self.take_all(one, &mut events)?;
             }
         }
         for (mut sequence, reason) in running.into_iter().zip(reasons) {
@@ -176,6 +201,40 @@ impl Engine {
             }
         }
         Ok(events)
+    }
+
+    /// The texts that tokens are drawn for, of these numbers and with these first rows.
+    fn drawings<'s>(&self, running: &'s mut [Sequence], drawing: &[(usize, usize)]) -> Vec<Drawing<'s>> {
+        let mut drawing = drawing.iter().peekable();
+        let mut out = Vec::new();
+        for (at, sequence) in running.iter_mut().enumerate() {
+            let Some(&(_, row)) = drawing.next_if(|(own, _)| *own == at) else { continue };
+            let proposed = sequence.ids.split_off(sequence.ids.len() - std::mem::take(&mut sequence.n_proposed));
+            out.push(Drawing { at, sequence, rows: row..row + 1 + proposed.len(), proposed, drawn: Vec::new() });
+        }
+        out
+    }
+
+    /// Takes what was drawn; says why the text ends, if it does.
+    fn take_all(&mut self, one: Drawing<'_>, events: &mut Vec<Event>) -> Result<Option<StopReason>, GenerateError> {
+        let Drawing { sequence, proposed, drawn, .. } = one;
+        let n_accepted = drawn.len().saturating_sub(1);
+        if let Some(draft) = &mut self.draft {
+            draft.stats.n_proposed += proposed.len() as u64;
+            draft.stats.n_accepted += n_accepted as u64;
+        }
+        // What the draft model has stored of tokens that were not drawn is written over.
+        sequence.n_drafted = sequence.n_drafted.min(sequence.ids.len() + n_accepted);
+        for (at, drawn) in drawn.into_iter().enumerate() {
+            // The first came after what was stored already; each further one after a proposal that was drawn.
+            sequence.n_stored += usize::from(at > 0);
+            let Some(drawn) = drawn else { return Ok(Some(StopReason::ConstraintFailed)) };
+            let reason = self.take(sequence, drawn, events)?;
+            if reason.is_some() {
+                return Ok(reason);
+            }
+        }
+        Ok(None)
     }
 
     /// Logits of some rows.
@@ -207,14 +266,14 @@ impl Engine {
         }
     }
 
-    /// Takes the token that was drawn; says why the text ends, if it does.
+    /// Takes a token that was drawn; says why the text ends, if it does.
     fn take(
         &self,
         sequence: &mut Sequence,
-        id: u32,
-        logprobs: Option<TokenLogprobs>,
+        drawn: Drawn,
         events: &mut Vec<Event>,
     ) -> Result<Option<StopReason>, GenerateError> {
+        let Drawn { id, logprobs, verdict } = drawn;
         if !sequence.request.ignores_end && self.generator.ends(id) {
             return Ok(Some(StopReason::EndOfDocument));
         }
@@ -225,7 +284,6 @@ impl Engine {
         let text = sequence.decoder.push(self.generator.tokenizer(), id)?;
         let (text, met) = sequence.stop.push(&text);
         events.push(Event::Token { request: sequence.id, sample: sequence.sample, id, logprobs, text });
-        let verdict = sequence.constraint.as_mut().map_or(Verdict::Open, |constraint| constraint.push(id));
         Ok(if verdict == Verdict::Failed {
             Some(StopReason::ConstraintFailed)
         } else if met.is_some() {

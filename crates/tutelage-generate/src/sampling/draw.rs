@@ -108,7 +108,7 @@ fn by_logit(logits_v: &[f32], a: u32, b: u32) -> Ordering {
 }
 
 /// The id with the largest logit, of equal ones the smallest.
-fn most_likely(logits_v: &[f32]) -> u32 {
+pub(crate) fn most_likely(logits_v: &[f32]) -> u32 {
     let mut best = 0;
     for (id, logit) in logits_v.iter().enumerate() {
         if *logit > logits_v[best] {

@@ -3,7 +3,7 @@
 mod draw;
 mod logprobs;
 
-pub(crate) use draw::Sampler;
+pub(crate) use draw::{Sampler, most_likely};
 pub use logprobs::TokenLogprobs;
 pub(crate) use logprobs::token_logprobs;
 

@@ -4,6 +4,7 @@
 
 mod alone;
 mod constrained;
+mod drafted;
 mod oracle;
 mod requests;
 mod support;

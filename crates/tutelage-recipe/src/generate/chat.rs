@@ -37,7 +37,8 @@ impl ChatSession {
         // As long as the model was trained for, in so far as that is no more than this.
         const MOST: usize = 16_384;
         let cache_tokens = generator.model().config().n_positions().min(MOST) + PAGE;
-        let engine = Engine::new(Arc::clone(&generator), EngineLimits { cache_tokens, ..Default::default() });
+        let limits = EngineLimits { cache_tokens, ..Default::default() };
+        let engine = model.engine(&generator, limits, engine)?;
         let constraint = how.constraint(&generator)?;
         let mut session = Self { generator, engine, how, constraint, system, messages: Vec::new() };
         session.reset();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tutelage_generate::{Engine, EngineLimits, Event, Request};
+use tutelage_generate::{EngineLimits, Event, Request, SpeculationStats};
 use tutelage_run::{FileError, Hash, Journal, StopFlag, hash_bytes, hash_file, read_json, read_text, write_json};
 
 use super::{Continuation, ModelChoice, Prompt, Written, open_generator, take};
@@ -45,6 +45,8 @@ pub struct FileStats {
     pub n_done: usize,
     /// Tokens drawn by this process.
     pub n_tokens: usize,
+    /// How well a draft model foretold them, if there was one.
+    pub speculation: Option<SpeculationStats>,
 }
 
 /// Lines between two times that the output is made durable.
@@ -71,7 +73,7 @@ pub fn continue_file(
     let lines = read_prompts(request)?;
     let output = Output::find(request)?;
     let n_kept = output.n_lines.min(lines.len());
-    let mut stats = FileStats { n_prompts: lines.len(), n_kept, n_done: n_kept, n_tokens: 0 };
+    let mut stats = FileStats { n_prompts: lines.len(), n_kept, n_done: n_kept, n_tokens: 0, speculation: None };
     progress(stats);
     if n_kept == lines.len() {
         return Ok(stats);
@@ -84,8 +86,8 @@ pub fn continue_file(
     let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
     let cache_tokens = request.how.cache_tokens(longest, &generator).saturating_mul(request.batch_size);
     let max_running = request.batch_size * request.how.n_drawn();
-    let mut engine =
-        Engine::new(Arc::clone(&generator), EngineLimits { cache_tokens, max_running, ..Default::default() });
+    let limits = EngineLimits { cache_tokens, max_running, ..Default::default() };
+    let mut engine = request.model.engine(&generator, limits, &request.engine)?;
     let constraint = request.how.constraint(&generator)?;
     let requests = prompts.into_iter().map(|prompt| request.how.request(prompt, constraint.as_ref()));
     let requests: Vec<Request> = requests.collect();
@@ -134,6 +136,7 @@ pub fn continue_file(
         }
     }
     journal.sync()?;
+    stats.speculation = engine.speculation();
     Ok(stats)
 }
 

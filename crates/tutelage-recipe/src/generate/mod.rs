@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tutelage_generate::{
-    Constraint, Engine, EngineLimits, Event, GenerateError, Generator, Grammar, Request, Sampling, StopReason,
-    TokenLogprobs, best_first,
+    Constraint, Engine, EngineLimits, Event, GenerateError, Generator, Grammar, Request, Sampling, SpeculationStats,
+    StopReason, TokenLogprobs, best_first,
 };
 use tutelage_model::StoredModel;
 use tutelage_run::StopFlag;
@@ -30,6 +30,27 @@ pub struct ModelChoice {
     pub path: PathBuf,
     /// How its weights are kept.
     pub weights: Weights,
+    /// A smaller model of the same vocabulary that proposes what comes next, and how many tokens at a time; it changes no
+    /// text.
+    pub draft: Option<(PathBuf, usize)>,
+}
+
+impl ModelChoice {
+    /// An engine for a model that was opened, with the draft model if there is one.
+    ///
+    /// # Errors
+    /// When the draft model is not whole, or of another vocabulary.
+    pub fn engine(
+        &self,
+        generator: &Arc<Generator>,
+        limits: EngineLimits,
+        choice: &EngineChoice,
+    ) -> Result<Engine, RecipeError> {
+        let engine = Engine::new(Arc::clone(generator), limits);
+        let Some((path, n_ahead)) = &self.draft else { return Ok(engine) };
+        let draft = Self { path: path.clone(), draft: None, ..self.clone() };
+        Ok(engine.with_draft(Arc::new(open_generator(&draft, choice)?), *n_ahead)?)
+    }
 }
 
 /// What to continue, and how.
@@ -93,6 +114,15 @@ pub struct Written {
     /// How likely they were, if that was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logprobs: Vec<WrittenToken>,
+}
+
+/// The samples of a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continued {
+    /// They.
+    pub samples: Vec<Written>,
+    /// How well a draft model foretold them, if there was one.
+    pub speculation: Option<SpeculationStats>,
 }
 
 /// A token with its log-probability.
@@ -212,16 +242,16 @@ pub fn continue_text(
     request: &GenerateRequest,
     stop: &StopFlag,
     show: &mut dyn FnMut(&str),
-) -> Result<Vec<Written>, RecipeError> {
+) -> Result<Continued, RecipeError> {
     request.how.validate()?;
     let generator = Arc::new(open_generator(&request.model, &request.engine)?);
     let prompt = request.prompt.ids(&generator)?;
     let constraint = request.how.constraint(&generator)?;
     let limits =
         EngineLimits { cache_tokens: request.how.cache_tokens(prompt.len(), &generator), ..Default::default() };
-    let mut engine = Engine::new(Arc::clone(&generator), limits);
-    let written = write_one(&mut engine, request.how.request(prompt, constraint.as_ref()), stop, show)?;
-    Ok(request.how.chosen(written))
+    let mut engine = request.model.engine(&generator, limits, &request.engine)?;
+    let samples = write_one(&mut engine, request.how.request(prompt, constraint.as_ref()), stop, show)?;
+    Ok(Continued { samples: request.how.chosen(samples), speculation: engine.speculation() })
 }
 
 /// Writes the samples of one request; `show` is given the text of the first as it comes.

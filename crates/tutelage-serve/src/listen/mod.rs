@@ -65,8 +65,7 @@ pub fn serve(
     let listener = listener.map_err(|source| ServeError::Listen { address, source })?;
     let cache_tokens = config.models.iter().map(|model| model.limits.cache_tokens).sum();
     let metrics = Arc::new(Metrics::new(cache_tokens));
-    let (scheduler, worker) =
-        Scheduler::start(&config.models, config.limits, Arc::clone(&metrics)).map_err(ServeError::Threads)?;
+    let (scheduler, worker) = Scheduler::start(&config.models, config.limits, Arc::clone(&metrics))?;
     let app = Arc::new(App::new(config, scheduler, metrics, log));
     began(listener.local_addr().unwrap_or(address));
     runtime.block_on(accept(listener, app, stop));

@@ -16,6 +16,7 @@ use tutelage_generate::{Engine, Event, GenerateError, Request, RequestId};
 pub(crate) use job::{JobEvent, JobHandle, JobId, Submission};
 pub(crate) use queue::ClientId;
 
+use crate::ServeError;
 use crate::config::{ServeLimits, ServedModel};
 use crate::metrics::Metrics;
 use job::Job;
@@ -41,15 +42,22 @@ impl Scheduler {
     /// Starts the worker; it ends when the scheduler and all handles are gone.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// When a draft model is of another vocabulary, or there is no thread to be had.
     pub(crate) fn start(
         models: &[ServedModel],
         limits: ServeLimits,
         metrics: Arc<Metrics>,
-    ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+    ) -> Result<(Self, std::thread::JoinHandle<()>), ServeError> {
         let (commands, received) = channel();
-        let engines: Vec<Engine> =
-            models.iter().map(|model| Engine::new(Arc::clone(&model.generator), model.limits)).collect();
+        let engine = |model: &ServedModel| {
+            let engine = Engine::new(Arc::clone(&model.generator), model.limits);
+            match &model.draft {
+                None => Ok(engine),
+                Some((draft, n_ahead)) => engine.with_draft(Arc::clone(draft), *n_ahead),
+            }
+        };
+        let engines = models.iter().map(engine).collect::<Result<Vec<Engine>, _>>();
+        let engines = engines.map_err(|error| ServeError::Request(error.to_string()))?;
         let failure = Arc::new(Mutex::new(None));
         let own = Arc::clone(&failure);
         let mut worker = Worker {
@@ -71,7 +79,7 @@ impl Scheduler {
                 worker.fail_all(message);
             }
         };
-        let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(run)?;
+        let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(run).map_err(ServeError::Threads)?;
         Ok((Self { commands, next: 0.into(), failure }, thread))
     }
 
@@ -258,5 +266,8 @@ impl Worker {
         let caches = self.engines.iter().map(Engine::cache_use);
         let (used, _) = caches.fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
         self.metrics.load(waiting + held, running, used);
+        let stats = self.engines.iter().filter_map(Engine::speculation);
+        let (proposed, accepted) = stats.fold((0, 0), |(a, b), stats| (a + stats.n_proposed, b + stats.n_accepted));
+        self.metrics.speculation(proposed, accepted);
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn config() -> ServeConfig {
     let limits = EngineLimits { cache_tokens: 8192, ..EngineLimits::default() };
     ServeConfig {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        models: vec![ServedModel { name: "tiny".to_owned(), generator: generator(), limits }],
+        models: vec![ServedModel { name: "tiny".to_owned(), generator: generator(), draft: None, limits }],
         api_keys: Vec::new(),
         hosts: Vec::new(),
         limits: ServeLimits::default(),
