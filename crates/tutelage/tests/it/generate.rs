@@ -95,6 +95,52 @@ fn texts_end_and_repeat_as_asked() {
 }
 
 #[test]
+fn forms_choices_drafts_and_types() {
+    let bench = trained("forms");
+    let says = |more: &[&str]| {
+        let args = ["generate", "model", "--prompt", "the king", "--max-tokens", "20", "--json"];
+        serde_json::from_str::<Value>(&bench.succeed(&[&args[..], more].concat())).unwrap()
+    };
+    let plain = says(&[]);
+    // A form.
+    std::fs::write(bench.path("schema.json"), r#"{"enum": ["yes", "no"]}"#).unwrap();
+    assert!(["\"yes\"", "\"no\""].contains(&says(&["--json-schema", "schema.json"])["text"].as_str().unwrap()));
+    let digits = says(&["--regex", "[0-9]{3}"]);
+    assert!(digits["text"].as_str().unwrap().parse::<u32>().is_ok() && digits["stop_reason"] == "end_of_document");
+    // The best of some.
+    let four = says(&["--samples", "4", "--logprobs", "0"]);
+    let mean = |sample: &Value| {
+        let tokens = sample["logprobs"].as_array().unwrap();
+        tokens.iter().map(|token| token["logprob"].as_f64().unwrap()).sum::<f64>() / tokens.len() as f64
+    };
+    let best = four["samples"].as_array().unwrap().iter().max_by(|a, b| mean(a).total_cmp(&mean(b))).unwrap();
+    let chosen = says(&["--best-of", "4"]);
+    assert_eq!((&chosen["text"], chosen.get("logprobs")), (&best["text"], None));
+    // A draft changes nothing; the model is its own best one.
+    for draft in ["model", "run/models/text/model"] {
+        let mut drafted = says(&["--draft", draft, "--draft-tokens", "3"]);
+        let stats = drafted.as_object_mut().unwrap().remove("speculation").unwrap();
+        assert!(stats["proposed"].as_u64().unwrap() > 0, "{stats}");
+        assert_eq!(drafted, plain);
+    }
+    for dtype in ["f32", "int8", "int4"] {
+        assert_eq!(says(&["--dtype", dtype])["n_tokens"].as_u64().map(|n| n > 0), Some(true));
+    }
+    for (args, message) in [
+        (&["--json-schema", "none.json"][..], "none.json"),
+        (&["--regex", "("], "regular expression"),
+        (&["--json-schema", "schema.json", "--regex", "a"], "cannot be used with"),
+        (&["--samples", "3", "--best-of", "2"], "best-of 2: must be at least"),
+        (&["--draft", "nowhere"], "nowhere"),
+        (&["--draft-tokens", "2"], "--draft"),
+        (&["--dtype", "int3"], "--dtype"),
+    ] {
+        let found = bench.refuse(&[&["generate", "model", "--prompt", "a"][..], args].concat());
+        assert!(found.contains(message), "{args:?}: {found}");
+    }
+}
+
+#[test]
 fn wrong_requests_are_refused() {
     let bench = trained("generate-wrong");
     std::fs::write(bench.path("bad.jsonl"), "{\"prompt\": \"a\"}\n{\"text\": \"a\"}\n").unwrap();
