@@ -1,8 +1,8 @@
 """Prompts and texts by tutelage, transformers and llama.cpp in turn, on the same weights and the same number of threads.
 
-    pip install torch transformers llama-cpp-python && python scripts/compare_generate.py MODEL_DIR MODEL.gguf [ROUNDS]
+    pip install torch transformers llama-cpp-python && python scripts/compare_generate.py MODEL_DIR ROUNDS MODEL.gguf...
 
-Run in the project's folder after `cargo build --release`, on an idle machine. MODEL.gguf holds the weights of MODEL_DIR in the type
+Run in the project's folder after `cargo build --release`, on an idle machine. Each MODEL.gguf holds the weights of MODEL_DIR in a type
 that is to be compared (`tutelage convert MODEL_DIR --out MODEL.gguf --dtype bf16`). Prints medians over rounds.
 """
 
@@ -22,9 +22,9 @@ CONTEXT, BATCHES, STEPS = 512, (1, 8, 32), 12
 torch.set_num_threads(THREADS)
 
 
-def ours(folder):
+def ours(folder, dtype):
     flags = [f"--batch={b}" for b in BATCHES]
-    command = ["target/release/tutelage", "bench", "generate", "--model", folder, "--context", str(CONTEXT), *flags, "--json"]
+    command = ["target/release/tutelage", "bench", "generate", "--model", folder, "--dtype", dtype, "--context", str(CONTEXT), *flags, "--json"]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     out = {("prompt", 1): found["generate"]["prefill"][0]["tokens_per_second"]}
     out |= {("texts", d["batch"]): d["tokens_per_second"] for d in found["generate"]["decode"]}
@@ -95,17 +95,20 @@ def llama(path):
     return out
 
 
-folder, path = sys.argv[1:3]
-rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
-names = {"ours": lambda: ours(folder), "transformers": lambda: transformers(folder), "llama.cpp": lambda: llama(path)}
+folder, rounds, *paths = sys.argv[1:]
+rounds = int(rounds)
+names = {f"ours {dtype}": lambda dtype=dtype: ours(folder, dtype) for dtype in ("bf16", "int8", "int4")}
+names["transformers bf16"] = lambda: transformers(folder)
+names |= {f"llama.cpp {os.path.basename(path)}": lambda path=path: llama(path) for path in paths}
 found = {name: [] for name in names}
 for _ in range(rounds):
     for name, measure in names.items():
         found[name].append(measure())
 median = {name: {key: statistics.median(r[key] for r in all) for key in all[0]} for name, all in found.items()}
 print(f"{THREADS} threads, prompts of {CONTEXT} tokens and texts after them, tokens/s, medians of {rounds} rounds")
-for key in median["transformers"]:
-    a, b, c = (median[name][key] for name in names)
-    print(f"{key[0]:>7} {key[1]:>3}: ours {a:8.1f}   transformers {b:8.1f} ({a / b:.2f} x)   llama.cpp {c:8.1f} ({a / c:.2f} x)")
-read = median["ours"]["read ceiling, GB/s", 0]
+keys = list(median["transformers bf16"])
+print(" " * 50 + "".join(f"{kind} {n}".rjust(12) for kind, n in keys))
+for name, own in median.items():
+    print(name.ljust(50) + "".join(f"{own[key]:12.1f}" for key in keys))
+read = median["ours bf16"]["read ceiling, GB/s", 0]
 print(f"memory is read at {read:.1f} GB/s at most")

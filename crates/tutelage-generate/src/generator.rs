@@ -104,16 +104,28 @@ impl Generator {
         let grammars = match self.grammars.get() {
             Some(grammars) => grammars,
             None => {
-                let config = self.model.config();
-                let ends = [&[self.tokenizer.eos(), config.eos][..], &config.more_eos].concat();
-                let made = Grammars::new(&self.tokenizer, &ends)?;
+                let made = Grammars::new(&self.tokenizer, &self.end_ids())?;
                 self.grammars.get_or_init(|| made)
             }
         };
         grammars.constraint(grammar)
     }
 
-    /// Whether a token ends the text, by the tokenizer or by the model.
+    /// Tokens that end a text, by the tokenizer or by the model.
+    fn end_ids(&self) -> Vec<u32> {
+        let config = self.model.config();
+        let mut ids = [&[self.tokenizer.eos(), config.eos][..], &config.more_eos].concat();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// How many there are.
+    pub(crate) fn n_ends(&self) -> usize {
+        self.end_ids().len()
+    }
+
+    /// Whether a token is one of them.
     pub(crate) fn ends(&self, id: u32) -> bool {
         let config = self.model.config();
         id == self.tokenizer.eos() || id == config.eos || config.more_eos.contains(&id)

@@ -5,8 +5,10 @@
 //! - [`Engine`] takes [`Request`]s and writes many texts at once: sequences join and leave between steps, prompts come in parts,
 //!   keys and values lie in pages that prompts which begin alike share. What it writes comes as [`Event`]s.
 //! - [`Grammar`], [`Constraint`]: texts that keep to a JSON schema or a regular expression.
+//! - [`beam_search`]: the texts that are likeliest as a whole.
 //! - [`Sampling`]: how tokens are drawn. A text depends on its request alone, not on what is written beside it.
 
+mod beam;
 mod best;
 mod constraint;
 mod engine;
@@ -18,6 +20,7 @@ mod request;
 mod sampling;
 mod stop;
 
+pub use beam::{BeamSearch, Found, beam_search};
 pub use best::best_first;
 pub use constraint::{Constraint, Grammar};
 pub use engine::{Engine, EngineLimits, SpeculationStats};

@@ -93,6 +93,15 @@ pub(crate) struct GenerateArgs {
     /// Draw so many and keep those that the model finds the most likely, by the mean of their tokens' log-probabilities
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     best_of: Option<u16>,
+    /// Follow so many beams in place of drawing: the texts that are likeliest as a whole; --samples prints the best of them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), conflicts_with_all = [
+        "file", "temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "presence_penalty",
+        "frequency_penalty", "logit_bias", "stop", "best_of", "json_schema", "regex", "logprobs", "seed", "draft",
+    ])]
+    beams: Option<u16>,
+    /// Beams are compared by the sum of their log-probabilities over the length to this power: 0 for the likeliest text
+    #[arg(long, default_value_t = 1.0, requires = "beams", allow_negative_numbers = true)]
+    length_penalty: f64,
     /// A JSON schema that the text must keep to: a file
     #[arg(long, value_name = "FILE", conflicts_with = "regex")]
     json_schema: Option<PathBuf>,
@@ -175,6 +184,7 @@ pub(crate) fn generate(args: GenerateArgs, engine: EngineChoice) -> Result<ExitC
         n_samples: usize::from(args.samples),
         best_of: args.best_of.map(usize::from),
         grammar,
+        beams: args.beams.map(|width| (usize::from(width), args.length_penalty)),
         logprobs: args.logprobs,
     };
     let model = args.dtype.of(args.model, args.draft.map(|draft| (draft, usize::from(args.draft_tokens))));
@@ -187,7 +197,13 @@ pub(crate) fn generate(args: GenerateArgs, engine: EngineChoice) -> Result<ExitC
         return file(&FileRequest { model, prompts, out, how, batch_size, now, engine }, args.json);
     }
     if args.prompt.is_none() && args.messages.is_none() {
-        if !std::io::stdin().is_terminal() || args.json || args.tools.is_some() || args.samples > 1 || how.chooses() {
+        if !std::io::stdin().is_terminal()
+            || args.json
+            || args.tools.is_some()
+            || args.samples > 1
+            || how.chooses()
+            || how.beams.is_some()
+        {
             return Err(wrong("--chat without --prompt is for a terminal; give --prompt, --messages or --file"));
         }
         return chat(&model, how, args.system, &engine);
@@ -225,7 +241,7 @@ fn speculated(stats: SpeculationStats) -> serde_json::Value {
 
 fn one(request: &GenerateRequest, json: bool) -> Result<ExitCode, Failure> {
     let stop = stop_flag()?;
-    let streams = !json && request.how.n_samples == 1 && !request.how.chooses();
+    let streams = !json && request.how.n_samples == 1 && !request.how.chooses() && request.how.beams.is_none();
     let prompt = match &request.prompt {
         Prompt::Text(text) => text.as_str(),
         Prompt::Chat { .. } => "",

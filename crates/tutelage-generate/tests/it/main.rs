@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod alone;
+mod beams;
 mod constrained;
 mod drafted;
 mod oracle;

@@ -8,7 +8,7 @@ use tutelage_testkit::assert_close;
 use crate::support::{VOCAB, config, dynamic, generator, greedy, limits, prompt, windowed, write};
 
 /// Logits of all rows by the training forward pass.
-fn whole(generator: &tutelage_generate::Generator, ids: &[u32]) -> Vec<Vec<f64>> {
+pub(crate) fn whole(generator: &tutelage_generate::Generator, ids: &[u32]) -> Vec<Vec<f64>> {
     let model = generator.model();
     let logits = model.logits(whole_hidden(generator, ids)).to_vec();
     logits.chunks(model.config().vocab_size).map(|row| row[..VOCAB].iter().map(|&x| f64::from(x)).collect()).collect()
@@ -24,7 +24,7 @@ fn whole_hidden(generator: &tutelage_generate::Generator, ids: &[u32]) -> tutela
     model.hidden(&mut tape, input).value().clone()
 }
 
-fn log_softmax(row: &[f64]) -> Vec<f64> {
+pub(crate) fn log_softmax(row: &[f64]) -> Vec<f64> {
     let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = row.iter().map(|x| (x - max).exp()).sum();
     row.iter().map(|x| x - max - sum.ln()).collect()

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tutelage_generate::{
-    Constraint, Engine, EngineLimits, Event, GenerateError, Generator, Grammar, Request, Sampling, SpeculationStats,
-    StopReason, TokenLogprobs, best_first,
+    BeamSearch, Constraint, Engine, EngineLimits, Event, Found, GenerateError, Generator, Grammar, Request, Sampling,
+    SpeculationStats, StopReason, TokenLogprobs, beam_search, best_first,
 };
 use tutelage_model::StoredModel;
 use tutelage_run::StopFlag;
 use tutelage_tensor::Weights;
 use tutelage_tensor::kernels::attention::PAGE;
-use tutelage_token::{Chat, TokenError};
+use tutelage_token::{Chat, Decoder as TextDecoder, TokenError};
 
 use crate::stored::Beside;
 use crate::{EngineChoice, RecipeError};
@@ -82,6 +82,8 @@ pub struct Continuation {
     pub best_of: Option<usize>,
     /// What the text must be.
     pub grammar: Option<Grammar>,
+    /// Beams that are followed in place of drawing, and the exponent of the length that their sums are divided by.
+    pub beams: Option<(usize, f64)>,
     /// Log-probabilities of the tokens, with those of so many of the most likely.
     pub logprobs: Option<usize>,
 }
@@ -111,6 +113,9 @@ pub struct Written {
     pub stop_reason: &'static str,
     /// Tokens drawn.
     pub n_tokens: usize,
+    /// Its score, if it is one of several beams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
     /// How likely they were, if that was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logprobs: Vec<WrittenToken>,
@@ -172,6 +177,10 @@ impl Continuation {
     fn validate(&self) -> Result<(), RecipeError> {
         self.sampling.validate()?;
         match self.best_of {
+            _ if self.beams.is_some_and(|(width, _)| width < self.n_samples) => {
+                let found = format!("{} samples of fewer beams: follow at least as many", self.n_samples);
+                Err(RecipeError::request(found))
+            }
             Some(n) if n < self.n_samples => {
                 let found = format!("best-of {n}: must be at least the number of samples, {}", self.n_samples);
                 Err(RecipeError::request(found))
@@ -246,12 +255,31 @@ pub fn continue_text(
     request.how.validate()?;
     let generator = Arc::new(open_generator(&request.model, &request.engine)?);
     let prompt = request.prompt.ids(&generator)?;
+    if let Some((width, length_penalty)) = request.how.beams {
+        let search = BeamSearch { width, max_tokens: request.how.max_tokens, length_penalty };
+        let found = beam_search(&generator, &prompt, &search, stop)?;
+        let written = found.into_iter().take(request.how.n_samples).map(|found| written(found, &generator, &prompt));
+        return Ok(Continued { samples: written.collect::<Result<_, _>>()?, speculation: None });
+    }
     let constraint = request.how.constraint(&generator)?;
     let limits =
         EngineLimits { cache_tokens: request.how.cache_tokens(prompt.len(), &generator), ..Default::default() };
     let mut engine = request.model.engine(&generator, limits, &request.engine)?;
     let samples = write_one(&mut engine, request.how.request(prompt, constraint.as_ref()), stop, show)?;
     Ok(Continued { samples: request.how.chosen(samples), speculation: engine.speculation() })
+}
+
+/// The text of a beam, after its prompt.
+fn written(found: Found, generator: &Generator, prompt: &[u32]) -> Result<Written, RecipeError> {
+    let tokenizer = generator.tokenizer();
+    let mut decoder = TextDecoder::after(tokenizer, prompt)?;
+    let mut text = String::new();
+    for &id in &found.ids {
+        text.push_str(&decoder.push(tokenizer, id)?);
+    }
+    text.push_str(&decoder.finish(tokenizer)?);
+    let (n_tokens, score) = (found.ids.len(), Some(found.score));
+    Ok(Written { text, stop_reason: found.reason.name(), n_tokens, score, logprobs: Vec::new() })
 }
 
 /// Writes the samples of one request; `show` is given the text of the first as it comes.
@@ -296,7 +324,13 @@ pub(crate) fn drive(
 
 impl Written {
     fn empty() -> Self {
-        Self { text: String::new(), stop_reason: StopReason::Stopped.name(), n_tokens: 0, logprobs: Vec::new() }
+        Self {
+            text: String::new(),
+            stop_reason: StopReason::Stopped.name(),
+            n_tokens: 0,
+            score: None,
+            logprobs: Vec::new(),
+        }
     }
 }
 

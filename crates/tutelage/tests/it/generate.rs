@@ -123,6 +123,24 @@ fn forms_choices_drafts_and_types() {
         assert!(stats["proposed"].as_u64().unwrap() > 0, "{stats}");
         assert_eq!(drafted, plain);
     }
+    // Beams: the likeliest texts, best first.
+    let beams = bench.succeed(&[
+        "generate",
+        "model",
+        "--prompt",
+        "go up",
+        "--max-tokens",
+        "6",
+        "--beams",
+        "4",
+        "--samples",
+        "3",
+        "--json",
+    ]);
+    let beams: Value = serde_json::from_str(&beams).unwrap();
+    let scores: Vec<f64> =
+        beams["samples"].as_array().unwrap().iter().map(|sample| sample["score"].as_f64().unwrap()).collect();
+    assert!(scores.len() == 3 && scores.is_sorted_by(|a, b| a >= b), "{beams}");
     for dtype in ["f32", "int8", "int4"] {
         assert_eq!(says(&["--dtype", dtype])["n_tokens"].as_u64().map(|n| n > 0), Some(true));
     }
@@ -131,6 +149,9 @@ fn forms_choices_drafts_and_types() {
         (&["--regex", "("], "regular expression"),
         (&["--json-schema", "schema.json", "--regex", "a"], "cannot be used with"),
         (&["--samples", "3", "--best-of", "2"], "best-of 2: must be at least"),
+        (&["--beams", "2", "--temperature", "1"], "cannot be used with"),
+        (&["--beams", "2", "--samples", "3"], "follow at least as many"),
+        (&["--length-penalty", "2"], "--beams"),
         (&["--draft", "nowhere"], "nowhere"),
         (&["--draft-tokens", "2"], "--draft"),
         (&["--dtype", "int3"], "--dtype"),

@@ -73,6 +73,24 @@ impl KvPool {
         Self { n_pages, layers: layers.iter().map(layer).collect() }
     }
 
+    /// Copies what a page holds to another.
+    ///
+    /// # Panics
+    /// When there is no such page.
+    pub fn copy(&mut self, from: u32, to: u32) {
+        for Layer { shape, keys, values } in &mut self.layers {
+            let size = shape.n_kv_heads * padded(*shape) * PAGE;
+            for tensor in [keys, values] {
+                by_dtype!(tensor.dtype(), T => {
+                    let Some(all) = tensor.slice_mut::<T>() else {
+                        unreachable!("a pool's arrays are shared with nobody")
+                    };
+                    all.copy_within(from as usize * size..(from as usize + 1) * size, to as usize * size);
+                });
+            }
+        }
+    }
+
     /// Bytes of a page in all layers.
     pub fn page_bytes(layers: &[AttentionShape], dtype: DType) -> usize {
         layers.iter().map(|&shape| 2 * shape.n_kv_heads * padded(shape) * PAGE * dtype.size()).sum()
