@@ -124,7 +124,9 @@ pub(crate) enum Command {
         tutelage generate SmolLM2-135M-Instruct.Q4_1.gguf --prompt \"The sea is\" --temperature 0\n  \
         tutelage generate SmolLM2-135M-Instruct.Q4_1.gguf --chat --prompt \"What is the capital of France?\"\n  \
         tutelage generate SmolLM2-135M-Instruct.Q4_1.gguf --chat\n  \
-        tutelage generate models/smollm2 --file prompts.jsonl --out completions.jsonl --samples 4 --logprobs 5")]
+        tutelage generate models/smollm2 --file prompts.jsonl --out completions.jsonl --samples 4 --logprobs 5\n  \
+        tutelage generate models/smollm2 --prompt \"A date:\" --regex \"[0-9]{4}-[0-9]{2}-[0-9]{2}\" --dtype int4\n  \
+        tutelage generate models/large --draft models/small --prompt \"The sea is\"")]
     Generate(Box<GenerateArgs>),
     /// Serve models over HTTP, as OpenAI's clients expect it; with a chat page
     #[command(after_help = "Examples:\n  tutelage serve models/smollm2\n  \

@@ -19,7 +19,7 @@ fn texts_end_where_they_are_told_to() {
     let mut engine = engine();
     let request = greedy(prompt(20, 1), 30);
     let whole = one(&mut engine, &request);
-    assert_eq!((whole.ids.len(), whole.reason.clone()), (30, Some(StopReason::MaxTokens)));
+    assert_eq!((whole.ids.len(), whole.reason), (30, Some(StopReason::MaxTokens)));
     let text = engine.generator().tokenizer().decode(&whole.ids).unwrap();
     assert_eq!(whole.text, text);
     // A stop string in the middle, over the borders of tokens.

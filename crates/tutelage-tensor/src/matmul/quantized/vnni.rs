@@ -48,6 +48,7 @@ pub(super) fn rows(panel: Panel<'_>, x: &Activations, first: usize, rows: usize)
                 // SAFETY: quantised operands have this layout only where the instruction was found; the lengths of
                 // codes, scales and offsets were checked, and `x` has codes and sums for each of its scales.
                 $(($n, Bits::Eight) => unsafe { sums::<$n, false>(panel, x, first, &mut out) },
+                // SAFETY: as above.
                 ($n, Bits::Four) => unsafe { sums::<$n, true>(panel, x, first, &mut out) },)*
                 _ => unreachable!("{rows} rows"),
             }
