@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::generate::{Dtype, GenerateArgs};
+use crate::generate::GenerateArgs;
+use crate::model::Dtype;
 use crate::serve::ServeArgs;
 
 /// Train and distil language models: from raw text to an evaluated student.

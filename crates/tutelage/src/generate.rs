@@ -6,30 +6,23 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use tutelage_recipe::{
-    Continuation, Continued, EngineChoice, FileRequest, GenerateRequest, Grammar, ModelChoice, Prompt, Sampling,
-    SpeculationStats, Weights, Written, continue_file, continue_text,
+    Continuation, Continued, EngineChoice, FileRequest, GenerateRequest, Grammar, Prompt, Sampling, SpeculationStats,
+    Written, continue_file, continue_text,
 };
 use tutelage_run::{read_json, read_text};
 
 use crate::chat::chat;
 use crate::commands::{INTERRUPTED, print_json, stop_flag};
 use crate::failure::Failure;
+use crate::model::ModelArgs;
 
 /// Flags of `tutelage generate`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GenerateArgs {
     /// The model's folder, or a GGUF file
     model: PathBuf,
-    /// How to keep weights, and what to compute in
-    #[arg(long, default_value = "bf16")]
-    dtype: Dtype,
-    /// A smaller model of the same vocabulary that proposes what comes next; faster where it is often right, and not a bit of
-    /// the text is another
-    #[arg(long, value_name = "MODEL")]
-    draft: Option<PathBuf>,
-    /// Tokens that --draft proposes at a time
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32), requires = "draft")]
-    draft_tokens: u8,
+    #[command(flatten)]
+    how: ModelArgs,
     /// The text to continue; with --chat the user's message
     #[arg(long, required_unless_present_any = ["messages", "file", "chat"])]
     prompt: Option<String>,
@@ -87,6 +80,9 @@ pub(crate) struct GenerateArgs {
     /// A text that ends the text and is not shown; may be given many times
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
+    /// A token that ends the text, by its id, beside the model's own; may be given many times
+    #[arg(long, value_name = "ID")]
+    stop_id: Vec<u32>,
     /// Continuations of each prompt
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     samples: u16,
@@ -96,7 +92,7 @@ pub(crate) struct GenerateArgs {
     /// Follow so many beams in place of drawing: the texts that are likeliest as a whole; --samples prints the best of them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), conflicts_with_all = [
         "file", "temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "presence_penalty",
-        "frequency_penalty", "logit_bias", "stop", "best_of", "json_schema", "regex", "logprobs", "seed", "draft",
+        "frequency_penalty", "logit_bias", "stop", "stop_id", "best_of", "json_schema", "regex", "logprobs", "seed", "draft",
     ])]
     beams: Option<u16>,
     /// Beams are compared by the sum of their log-probabilities over the length to this power: 0 for the likeliest text
@@ -123,34 +119,6 @@ pub(crate) struct GenerateArgs {
 fn bias(text: &str) -> Result<(u32, f64), String> {
     let parts = text.split_once('=').and_then(|(id, bias)| Some((id.parse().ok()?, bias.parse().ok()?)));
     parts.ok_or_else(|| "expected a token's id and a number, as in 42=-5".to_owned())
-}
-
-/// What a model is computed in.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub(crate) enum Dtype {
-    /// Weights and activations in bf16, sums in f32
-    Bf16,
-    /// All in f32
-    F32,
-    /// Matrices in 8 bits, in groups of 32
-    Int8,
-    /// Matrices in 4 bits, in groups of 32; the last one, which gives logits, in 8
-    Int4,
-}
-
-impl Dtype {
-    pub(crate) fn weights(self) -> Weights {
-        match self {
-            Dtype::Bf16 => Weights::Bf16,
-            Dtype::F32 => Weights::F32,
-            Dtype::Int8 => Weights::Int8,
-            Dtype::Int4 => Weights::Int4,
-        }
-    }
-
-    pub(crate) fn of(self, path: PathBuf, draft: Option<(PathBuf, usize)>) -> ModelChoice {
-        ModelChoice { path, weights: self.weights(), draft }
-    }
 }
 
 fn wrong(message: &str) -> Failure {
@@ -181,13 +149,14 @@ pub(crate) fn generate(args: GenerateArgs, engine: EngineChoice) -> Result<ExitC
             seed: args.seed,
         },
         stop: args.stop,
+        stop_ids: args.stop_id,
         n_samples: usize::from(args.samples),
         best_of: args.best_of.map(usize::from),
         grammar,
         beams: args.beams.map(|width| (usize::from(width), args.length_penalty)),
         logprobs: args.logprobs,
     };
-    let model = args.dtype.of(args.model, args.draft.map(|draft| (draft, usize::from(args.draft_tokens))));
+    let model = args.how.of(args.model);
     let prints_all = args.json || args.file.is_some();
     if how.logprobs.is_some() && !prints_all {
         return Err(wrong("--logprobs is not printed with the text; give --json or --file"));

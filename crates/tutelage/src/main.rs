@@ -10,6 +10,7 @@ mod chat;
 mod commands;
 mod failure;
 mod generate;
+mod model;
 mod progress;
 mod serve;
 mod tokenizer;

@@ -15,7 +15,7 @@ use tutelage_serve::{AccessEntry, AccessLog, EngineLimits, ServeConfig, ServeLim
 use crate::args::size;
 use crate::commands::stop_flag;
 use crate::failure::Failure;
-use crate::generate::Dtype;
+use crate::model::ModelArgs;
 
 /// Flags of `tutelage serve`.
 #[derive(Debug, clap::Args)]
@@ -23,15 +23,8 @@ pub(crate) struct ServeArgs {
     /// Folders of models or GGUF files, each as PATH or NAME=PATH; a request that names no model gets the first
     #[arg(required = true, value_name = "MODEL")]
     models: Vec<String>,
-    /// How to keep weights, and what to compute in
-    #[arg(long, default_value = "bf16")]
-    dtype: Dtype,
-    /// A smaller model of the same vocabulary that proposes what comes next; changes no text
-    #[arg(long, value_name = "MODEL")]
-    draft: Option<PathBuf>,
-    /// Tokens that --draft proposes at a time
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32), requires = "draft")]
-    draft_tokens: u8,
+    #[command(flatten)]
+    how: ModelArgs,
     /// Address to listen on; 0.0.0.0 for all of this machine's
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     host: IpAddr,
@@ -150,14 +143,15 @@ pub(crate) fn serve(args: ServeArgs, engine: &EngineChoice) -> Result<ExitCode, 
         max_running: usize::from(args.max_running),
         ..EngineLimits::default()
     };
-    if args.draft.is_some() && args.models.len() > 1 {
+    if args.how.draft.is_some() && args.models.len() > 1 {
         return Err(wrong("--draft goes with one model; start a server for each".to_owned()));
     }
     let mut models = Vec::new();
     for model in &args.models {
         let (name, path) = named(model)?;
-        let open = |path: PathBuf| open_generator(&args.dtype.of(path, None), engine).map(Arc::new);
-        let draft = args.draft.clone().map(|path| Ok::<_, Failure>((open(path)?, usize::from(args.draft_tokens))));
+        let open = |path: PathBuf| open_generator(&args.how.of(path), engine).map(Arc::new);
+        let draft = args.how.draft.clone();
+        let draft = draft.map(|path| Ok::<_, Failure>((open(path)?, usize::from(args.how.draft_tokens))));
         models.push(ServedModel { name, generator: open(path)?, draft: draft.transpose()?, limits: engine_limits });
     }
     let defaults = ServeLimits::default();

@@ -75,6 +75,8 @@ pub struct Continuation {
     pub sampling: Sampling,
     /// Texts that end the text; they are not shown.
     pub stop: Vec<String>,
+    /// Tokens that end the text, beside the model's own.
+    pub stop_ids: Vec<u32>,
     /// Continuations of a prompt.
     pub n_samples: usize,
     /// Continuations that are drawn, of which those are kept that the model finds the most likely; as many as are kept, if
@@ -194,6 +196,7 @@ impl Continuation {
         Request {
             sampling: self.sampling.clone(),
             stop: self.stop.clone(),
+            stop_ids: self.stop_ids.clone(),
             n_samples: self.n_drawn(),
             logprobs: if self.chooses() { Some(self.logprobs.unwrap_or(0)) } else { self.logprobs },
             constraint: constraint.cloned(),

@@ -85,6 +85,7 @@ fn texts_end_and_repeat_as_asked() {
     let stopped = says(&["--stop", &stop]);
     assert_eq!(stopped["text"].as_str().unwrap(), &text[..text.find(&stop).unwrap()]);
     assert_eq!(stopped["stop_reason"], "stop");
+    assert_eq!(says(&["--stop-id", "1"])["text"], whole["text"], "a token that is not drawn ends nothing");
     let forbidden = says(&["--logit-bias", "2=-inf", "--temperature", "0"]);
     assert_eq!(
         (forbidden["n_tokens"].as_u64(), forbidden["stop_reason"].as_str()),
