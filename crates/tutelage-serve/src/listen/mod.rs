@@ -51,10 +51,12 @@ pub fn serve(
     if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
         return Err(ServeError::Request(format!("two models are called '{}'; name them apart", twice.1)));
     }
-    // Threads that encode texts and render chats; the engine has threads of its own, which those should not crowd out.
-    let text_threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
+    // The engine has a thread for each core, which connections and what encodes their texts should not crowd out: a step is
+    // as slow as its slowest thread.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (connection_threads, text_threads) = ((cores / 4).clamp(1, 4), cores.div_ceil(2));
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(connection_threads)
         .max_blocking_threads(text_threads)
         .enable_all()
         .thread_name("connections")
