@@ -37,6 +37,13 @@ fn normalized_one(at: usize, mut message: Map<String, Value>) -> Result<Value, F
     if let Some(calls) = message.get_mut("tool_calls") {
         let Value::Array(calls) = calls else { return Err(fault("tool_calls", "expected a list")) };
         for call in calls {
+            let is_text = |place: &str| call.pointer(place).is_some_and(Value::is_string);
+            let whole = ["/id", "/function/name", "/function/arguments"].into_iter().all(is_text);
+            if !whole || call["type"] != "function" {
+                let found =
+                    "expected objects with an id, the type 'function', and a function's name and arguments as texts";
+                return Err(fault("tool_calls", found));
+            }
             let Some(function) = call.get_mut("function").and_then(Value::as_object_mut) else {
                 return Err(fault("tool_calls", "expected objects with a function"));
             };
