@@ -9,6 +9,8 @@ use tutelage_model::Part;
 use tutelage_run::StopFlag;
 use tutelage_tensor::kernels::attention::{KvPool, PAGE};
 
+use crate::logits::Logits;
+use crate::pages::PageTable;
 use crate::sampling::token_logprobs;
 use crate::{GenerateError, Generator, StopReason};
 
@@ -44,27 +46,6 @@ struct Beam {
     pages: Vec<u32>,
 }
 
-/// Pages, each with the number of beams that use it.
-#[derive(Debug)]
-struct Uses(Vec<u32>);
-
-impl Uses {
-    /// A page that nobody uses; there are enough for all beams.
-    fn take(&mut self) -> u32 {
-        let Some(free) = self.0.iter().position(|&n| n == 0) else { unreachable!("pages suffice for all beams") };
-        self.0[free] = 1;
-        free as u32
-    }
-
-    fn add(&mut self, pages: &[u32]) {
-        pages.iter().for_each(|&page| self.0[page as usize] += 1);
-    }
-
-    fn release(&mut self, pages: &[u32]) {
-        pages.iter().for_each(|&page| self.0[page as usize] -= 1);
-    }
-}
-
 /// The `width` best texts after a prompt, best first; those that had not ended when it was asked to stop are as far as they came.
 ///
 /// # Errors
@@ -75,17 +56,15 @@ pub fn beam_search(
     search: &BeamSearch,
     stop: &StopFlag,
 ) -> Result<Vec<Found>, GenerateError> {
-    let (model, fault) = (generator.model(), |found: String| Err(GenerateError::Request(found)));
     let BeamSearch { width, max_tokens, length_penalty } = *search;
-    let max_tokens = max_tokens.min(generator.n_positions().saturating_sub(prompt.len()));
-    if width == 0 || prompt.is_empty() || max_tokens == 0 || !length_penalty.is_finite() {
-        let found = "beam search needs a prompt, at least one beam, room for a token and a finite length penalty";
-        return fault(format!("{found}; found {} tokens, {width} beams, {length_penalty}", prompt.len()));
+    generator.check_prompt(prompt, max_tokens)?;
+    if width == 0 || max_tokens == 0 || !length_penalty.is_finite() {
+        let found = "beam search needs a beam, a token to write and a finite length penalty";
+        let found = format!("{found}; found {width} beams, {max_tokens} tokens, {length_penalty}");
+        return Err(GenerateError::Request(found));
     }
-    if let Some(id) = prompt.iter().find(|&&id| id as usize >= model.config().vocab_size) {
-        return fault(format!("the prompt holds token {id}, the model has {} rows", model.config().vocab_size));
-    }
-    let device = model.params().device().clone();
+    let max_tokens = max_tokens.min(generator.n_positions() - prompt.len());
+    let device = generator.model().params().device().clone();
     device.enter(|| Ok(Search::new(generator, prompt, width, max_tokens).run(length_penalty, stop)))
 }
 
@@ -95,7 +74,7 @@ struct Search<'g> {
     width: usize,
     max_tokens: usize,
     pool: KvPool,
-    uses: Uses,
+    table: PageTable,
 }
 
 impl<'g> Search<'g> {
@@ -103,12 +82,12 @@ impl<'g> Search<'g> {
         // The prompt's pages are shared; each beam and each of its successors has those of what it wrote.
         let own = max_tokens.div_ceil(PAGE) + 1;
         let n_pages = prompt.len().div_ceil(PAGE) + 2 * width * own;
-        let (pool, uses) = (generator.model().new_pool(n_pages), Uses(vec![0; n_pages]));
-        Self { generator, prompt, width, max_tokens, pool, uses }
+        let (pool, table) = (generator.model().new_pool(n_pages), PageTable::new(n_pages));
+        Self { generator, prompt, width, max_tokens, pool, table }
     }
 
     fn run(mut self, length_penalty: f64, stop: &StopFlag) -> Vec<Found> {
-        let pages = (0..self.prompt.len().div_ceil(PAGE)).map(|_| self.uses.take()).collect();
+        let pages = (0..self.prompt.len().div_ceil(PAGE)).map(|_| self.page()).collect();
         let mut beams = vec![Beam { ids: Vec::new(), logprob: 0.0, pages }];
         let mut next = self.read_prompt(&beams[0]);
         let mut ended: Vec<Found> = Vec::new();
@@ -117,8 +96,8 @@ impl<'g> Search<'g> {
         for n in 1..=self.max_tokens {
             let score = |logprob: f64| logprob / (n as f64).powf(length_penalty);
             let mut candidates: Vec<(f64, usize, u32)> = Vec::new();
-            for (at, (beam, logits_v)) in beams.iter().zip(&next).enumerate() {
-                let top = token_logprobs(logits_v, 0, n_candidates).top;
+            for (at, beam) in beams.iter().enumerate() {
+                let top = token_logprobs(next.row(at), 0, n_candidates).top;
                 candidates.extend(top.into_iter().map(|(id, logprob)| (beam.logprob + logprob, at, id)));
             }
             candidates.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
@@ -143,10 +122,10 @@ impl<'g> Search<'g> {
             ended.sort_by(|a, b| b.score.total_cmp(&a.score));
             ended.truncate(self.width);
             open.truncate(self.width);
-            let is_full = ended.len() == self.width;
-            let best_open = open.first().map_or(f64::NEG_INFINITY, |&(logprob, ..)| score(logprob));
-            let may_improve = !is_full || ended.last().is_none_or(|worst| best_open > worst.score);
-            if open.is_empty() || !may_improve {
+            // The worst of those that ended, once there are enough of them.
+            let worst = ended.get(self.width - 1);
+            let improves = |&(logprob, ..): &(f64, usize, u32)| worst.is_none_or(|worst| score(logprob) > worst.score);
+            if !open.first().is_some_and(improves) {
                 break;
             }
             beams = self.successors(beams, &open);
@@ -164,25 +143,33 @@ impl<'g> Search<'g> {
         ended
     }
 
+    /// A page that nobody uses.
+    fn page(&mut self) -> u32 {
+        let Some(page) = self.table.take() else { unreachable!("pages suffice for all beams") };
+        page
+    }
+
     /// Logits after the prompt, which is read in parts that begin at pages.
-    fn read_prompt(&mut self, beam: &Beam) -> Vec<Vec<f32>> {
+    fn read_prompt(&mut self, beam: &Beam) -> Logits {
         const ROWS: usize = 8 * PAGE;
         let ids: Vec<i32> = self.prompt.iter().map(|&id| id as i32).collect();
-        let mut last = None;
-        for (at, part) in ids.chunks(ROWS).enumerate() {
-            let part = Part { ids: part, first: at * ROWS, len: ids.len(), pages: &beam.pages, is_prompt: true };
-            let hidden = self.generator.model().batch_hidden(&[part], &mut self.pool);
-            last = Some((hidden.dims2().0 - 1, hidden));
-        }
-        last.map_or_else(Vec::new, |(row, hidden)| self.logits(&hidden, &[row]))
+        let n_parts = ids.len().div_ceil(ROWS);
+        let mut read = |at: usize| {
+            let own = &ids[at * ROWS..ids.len().min((at + 1) * ROWS)];
+            let part = Part { ids: own, first: at * ROWS, len: ids.len(), pages: &beam.pages, is_prompt: true };
+            self.generator.model().batch_hidden(&[part], &mut self.pool)
+        };
+        (0..n_parts - 1).for_each(|at| drop(read(at)));
+        let hidden = read(n_parts - 1);
+        self.generator.logits(&hidden, &[hidden.dims2().0 - 1])
     }
 
     /// Logits after each beam's last token.
-    fn advance(&mut self, beams: &mut [Beam]) -> Vec<Vec<f32>> {
+    fn advance(&mut self, beams: &mut [Beam]) -> Logits {
         let first = self.prompt.len() + beams[0].ids.len() - 1;
         for beam in beams.iter_mut() {
             if first / PAGE == beam.pages.len() {
-                beam.pages.push(self.uses.take());
+                beam.pages.push(self.page());
             }
         }
         let last: Vec<i32> = beams.iter().map(|beam| beam.ids.last().map_or(0, |&id| id as i32)).collect();
@@ -192,14 +179,7 @@ impl<'g> Search<'g> {
         };
         let parts: Vec<Part<'_>> = beams.iter().zip(&last).map(part).collect();
         let hidden = self.generator.model().batch_hidden(&parts, &mut self.pool);
-        self.logits(&hidden, &(0..beams.len()).collect::<Vec<_>>())
-    }
-
-    fn logits(&self, hidden: &tutelage_tensor::Tensor, rows: &[usize]) -> Vec<Vec<f32>> {
-        let model = self.generator.model();
-        let logits = model.logits(hidden.rows(model.params().device(), rows));
-        let (n, width) = (self.generator.tokenizer().vocab_size(), logits.dims2().1);
-        logits.slice::<f32>().chunks_exact(width).map(|row| row[..n].to_vec()).collect()
+        self.generator.logits(&hidden, &(0..beams.len()).collect::<Vec<_>>())
     }
 
     /// The beams that follow: whole pages are shared, one that is written to is each one's own.
@@ -210,15 +190,15 @@ impl<'g> Search<'g> {
         for &(logprob, at, id) in open {
             let from = &beams[at];
             let mut pages = from.pages[..whole].to_vec();
-            self.uses.add(&pages);
+            pages.iter().for_each(|&page| self.table.share(page));
             if let Some(&partial) = from.pages.get(whole) {
-                let own = self.uses.take();
+                let own = self.page();
                 self.pool.copy(partial, own);
                 pages.push(own);
             }
             out.push(Beam { ids: [&from.ids[..], &[id]].concat(), logprob, pages });
         }
-        beams.iter().for_each(|beam| self.uses.release(&beam.pages));
+        beams.iter().flat_map(|beam| &beam.pages).for_each(|&page| self.table.release(page));
         out
     }
 }

@@ -8,7 +8,7 @@ use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory};
 use serde_json::{Value, json};
-use tutelage_token::{Spelling, Tokenizer};
+use tutelage_token::Spelling;
 
 use crate::GenerateError;
 
@@ -57,20 +57,19 @@ impl std::fmt::Debug for Grammars {
 }
 
 impl Grammars {
-    /// For a tokenizer, and the tokens that end a text.
+    /// For what tokens stand for, the one that ends a document, and all that end a text.
     ///
     /// # Errors
     /// When the library refuses the vocabulary.
-    pub(crate) fn new(tokenizer: &Tokenizer, ends: &[u32]) -> Result<Self, GenerateError> {
-        let words: Vec<Vec<u8>> = tokenizer
-            .spellings()
-            .into_iter()
+    pub(crate) fn new(spellings: &[Spelling], eos: u32, ends: &[u32]) -> Result<Self, GenerateError> {
+        let words: Vec<Vec<u8>> = spellings
+            .iter()
             .map(|spelling| match spelling {
-                Spelling::Bytes(bytes) => bytes,
+                Spelling::Bytes(bytes) => bytes.clone(),
                 Spelling::Special(name) => [&[TokTrie::SPECIAL_TOKEN_MARKER], name.as_bytes()].concat(),
             })
             .collect();
-        let info = TokRxInfo::new(words.len() as u32, tokenizer.eos());
+        let info = TokRxInfo::new(words.len() as u32, eos);
         let ends: Vec<u32> = ends.iter().copied().filter(|&id| (id as usize) < words.len()).collect();
         let trie = TokTrie::from(&info, &words).with_eos_tokens(&ends);
         let env: TokEnv = Arc::new(ApproximateTokEnv::new(trie));

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use tutelage_model::Decoder;
 use tutelage_tensor::{Device, Precision};
-use tutelage_token::{Chat, ChatTemplate, Tokenizer};
+use tutelage_token::{Chat, ChatTemplate, Spelling, Tokenizer};
 
 use crate::constraint::Grammars;
 use crate::folder::{read_chat_template, read_tokenizer};
@@ -17,6 +17,8 @@ pub struct Generator {
     model: Decoder,
     tokenizer: Tokenizer,
     chat_template: Option<String>,
+    /// What its tokens stand for; worked out when first asked for.
+    spellings: OnceLock<Vec<Spelling>>,
     /// Made for the first text that is constrained.
     grammars: OnceLock<Grammars>,
 }
@@ -38,7 +40,7 @@ impl Generator {
             return Err(GenerateError::Request(found));
         }
         model.params_mut().serve();
-        Ok(Self { model, tokenizer, chat_template, grammars: OnceLock::new() })
+        Ok(Self { model, tokenizer, chat_template, spellings: OnceLock::new(), grammars: OnceLock::new() })
     }
 
     /// Reads a model's folder.
@@ -64,6 +66,30 @@ impl Generator {
     /// Its tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
+    }
+
+    /// What its tokens stand for, by id.
+    pub fn spellings(&self) -> &[Spelling] {
+        self.spellings.get_or_init(|| self.tokenizer.spellings())
+    }
+
+    /// Whether a prompt of these ids can be continued by so many tokens, or looked at.
+    ///
+    /// # Errors
+    /// When it is empty, holds an id that the model does not have, or does not fit into the model.
+    pub(crate) fn check_prompt(&self, prompt: &[u32], max_tokens: usize) -> Result<(), GenerateError> {
+        let fault = |found: String| Err(GenerateError::Request(found));
+        let (n, rows, positions) = (prompt.len(), self.model.config().vocab_size, self.n_positions());
+        if n == 0 {
+            return fault("the prompt has no tokens".to_owned());
+        }
+        if let Some(id) = prompt.iter().find(|&&id| id as usize >= rows) {
+            return fault(format!("the prompt holds token {id}, the model has {rows} rows"));
+        }
+        if n > positions || n == positions && max_tokens > 0 {
+            return fault(format!("the prompt has {n} tokens where the model has {positions} positions"));
+        }
+        Ok(())
     }
 
     /// Ids of a text to continue.
@@ -104,7 +130,7 @@ impl Generator {
         let grammars = match self.grammars.get() {
             Some(grammars) => grammars,
             None => {
-                let made = Grammars::new(&self.tokenizer, &self.end_ids())?;
+                let made = Grammars::new(self.spellings(), self.tokenizer.eos(), &self.end_ids())?;
                 self.grammars.get_or_init(|| made)
             }
         };

@@ -15,6 +15,7 @@ mod engine;
 mod error;
 mod folder;
 mod generator;
+mod logits;
 mod pages;
 mod request;
 mod sampling;

@@ -90,6 +90,11 @@ impl PageTable {
         Some(page)
     }
 
+    /// A user more of a page that somebody uses.
+    pub(crate) fn share(&mut self, page: u32) {
+        self.n_users[page as usize] += 1;
+    }
+
     /// Lets prompts share a page that holds what this name says.
     pub(crate) fn publish(&mut self, page: u32, prefix: &Hash) {
         if !self.by_prefix.contains_key(prefix) && self.prefix_of[page as usize].is_none() {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use tutelage_model::Part;
 use tutelage_tensor::kernels::attention::KvPool;
 
+use super::step::Slice;
 use super::{Engine, Sequence};
+use crate::sampling::most_likely;
 use crate::{GenerateError, Generator};
 
 /// A draft model, whose keys and values lie in pages of the same numbers as the model's.
@@ -43,9 +45,9 @@ impl Engine {
     /// # Errors
     /// When its tokens are not the model's.
     pub fn with_draft(mut self, draft: Arc<Generator>, n_ahead: usize) -> Result<Self, GenerateError> {
-        let (own, other) = (self.generator.tokenizer().spellings(), draft.tokenizer().spellings());
+        let (own, other) = (self.generator.spellings(), draft.spellings());
         if own != other {
-            let at = own.iter().zip(&other).position(|(a, b)| a != b).unwrap_or(own.len().min(other.len()));
+            let at = own.iter().zip(other).position(|(a, b)| a != b).unwrap_or(own.len().min(other.len()));
             let found = format!(
                 "the draft model's tokenizer is another one ({} entries where the model has {}; they differ from token {at} \
                  on); a draft must share the model's vocabulary",
@@ -101,27 +103,21 @@ impl Engine {
                 Some(*row - 1)
             });
             let last_rows: Vec<usize> = last_rows.collect();
-            let model = draft.generator.model();
-            let hidden = model.batch_hidden(&parts, &mut draft.pool);
-            let logits_tv = model.logits(hidden.rows(model.params().device(), &last_rows));
-            let (width, n) = (logits_tv.dims2().1, draft.generator.tokenizer().vocab_size());
-            let mut rows = logits_tv.slice::<f32>().chunks_exact(width);
-            for (at, sequence) in self.running.iter_mut().enumerate() {
-                if is_wanted(at)
-                    && let Some(row) = rows.next()
-                {
-                    sequence.n_drafted = sequence.ids.len();
-                    sequence.ids.push(crate::sampling::most_likely(&row[..n]) as i32);
-                    sequence.n_proposed += 1;
-                }
+            let hidden = draft.generator.model().batch_hidden(&parts, &mut draft.pool);
+            let logits = draft.generator.logits(&hidden, &last_rows);
+            let drafted = self.running.iter_mut().enumerate().filter(|(at, _)| is_wanted(*at));
+            for (row, (_, sequence)) in drafted.enumerate() {
+                sequence.n_drafted = sequence.ids.len();
+                sequence.ids.push(most_likely(logits.row(row)) as i32);
+                sequence.n_proposed += 1;
             }
         }
     }
 
     /// Lets the draft model read the parts of prompts that the model reads.
-    pub(super) fn draft_prompts(&mut self, slices: &[super::step::Slice]) {
+    pub(super) fn draft_prompts(&mut self, slices: &[Slice]) {
         let Some(draft) = &mut self.draft else { return };
-        let prompts = |(_, slice): &(&Sequence, &super::step::Slice)| slice.is_prompt && !slice.tokens.is_empty();
+        let prompts = |(_, slice): &(&Sequence, &Slice)| slice.is_prompt && !slice.tokens.is_empty();
         let parts: Vec<Part<'_>> = (self.running.iter().zip(slices))
             .filter(prompts)
             .map(|(sequence, slice)| slice.part(sequence))

@@ -99,17 +99,7 @@ impl Engine {
     pub fn check(&self, request: &Request) -> Result<(), GenerateError> {
         request.sampling.validate()?;
         let fault = |found: String| Err(GenerateError::Request(found));
-        let config = self.generator.model().config();
-        let (n, positions) = (request.prompt.len(), config.n_positions());
-        if n == 0 {
-            return fault("the prompt has no tokens".to_owned());
-        }
-        if let Some(id) = request.prompt.iter().find(|&&id| id as usize >= config.vocab_size) {
-            return fault(format!("the prompt holds token {id}, the model has {} rows", config.vocab_size));
-        }
-        if n > positions || n == positions && request.max_tokens > 0 {
-            return fault(format!("the prompt has {n} tokens where the model has {positions} positions"));
-        }
+        self.generator.check_prompt(&request.prompt, request.max_tokens)?;
         if request.n_samples == 0 {
             return fault("n = 0: must be at least 1".to_owned());
         }

@@ -132,9 +132,9 @@ impl Engine {
         let window = self.window();
         let mut events = Vec::new();
         let mut running = std::mem::take(&mut self.running);
-        // Rows that a token is drawn from.
-        let mut drawing = Vec::new();
-        for (i, (sequence, slice)) in running.iter_mut().zip(slices).enumerate() {
+        let mut reasons: Vec<Option<StopReason>> = running.iter().map(|_| None).collect();
+        let mut drawings = Vec::new();
+        for (at, (sequence, slice)) in running.iter_mut().zip(slices).enumerate() {
             if slice.tokens.is_empty() {
                 continue;
             }
@@ -157,35 +157,36 @@ impl Engine {
                     events.push(Event::Embedding { request: sequence.id, mean_d });
                 }
             }
-            if !sequence.reads_prompt() && sequence.request.max_tokens > 0 {
-                drawing.push((i, slice.row + n - 1));
-            }
             if let Some(window) = window {
                 sequence.forget(window, &mut self.pages);
             }
+            if !sequence.reads_prompt() && sequence.request.max_tokens > 0 {
+                let proposed = sequence.ids.split_off(sequence.ids.len() - std::mem::take(&mut sequence.n_proposed));
+                let first = slice.row + n - 1;
+                let rows = first..first + 1 + proposed.len();
+                drawings.push(Drawing { at, sequence, rows, proposed, drawn: Vec::new() });
+            }
         }
-        let mut reasons: Vec<Option<StopReason>> = running.iter().map(|_| None).collect();
-        let mut of_all = self.drawings(&mut running, &drawing);
-        while !of_all.is_empty() {
+        while !drawings.is_empty() {
             // As many as there is room for.
             let mut n_rows = 0;
             let fits = |one: &Drawing<'_>| {
                 n_rows += one.rows.len();
                 n_rows <= LOGIT_ROWS
             };
-            let n = of_all.iter().map(fits).position(|fits| !fits).unwrap_or(of_all.len()).max(1);
-            let rest = of_all.split_off(n);
-            let rows: Vec<usize> = of_all.iter().flat_map(|one| one.rows.clone()).collect();
-            let logits = self.logits(hidden, &rows);
-            let firsts = of_all.iter().scan(0, |row, one| Some(std::mem::replace(row, *row + one.rows.len())));
+            let n = drawings.iter().map(fits).position(|fits| !fits).unwrap_or(drawings.len()).max(1);
+            let rest = drawings.split_off(n);
+            let rows: Vec<usize> = drawings.iter().flat_map(|one| one.rows.clone()).collect();
+            let logits = self.generator.logits(hidden, &rows);
+            let firsts = drawings.iter().scan(0, |row, one| Some(std::mem::replace(row, *row + one.rows.len())));
             let firsts: Vec<usize> = firsts.collect();
             // Each sequence has a random stream and a constraint of its own.
             let device = self.generator.model().params().device();
-            device.for_each_block(&mut of_all, 1, |at, one| {
+            device.for_each_block(&mut drawings, 1, |at, one| {
                 let Drawing { sequence, proposed, drawn, .. } = &mut one[0];
-                *drawn = sequence.draw_all(proposed, |row| self.row(&logits, firsts[at] + row));
+                *drawn = sequence.draw_all(proposed, |row| logits.row(firsts[at] + row));
             });
-            for one in std::mem::replace(&mut of_all, rest) {
+            for one in std::mem::replace(&mut drawings, rest) {
                 let at = one.at;
                 reasons[at] = self.take_all(one, &mut events)?;
             }
@@ -201,18 +202,6 @@ impl Engine {
             }
         }
         Ok(events)
-    }
-
-    /// The texts that tokens are drawn for, of these numbers and with these first rows.
-    fn drawings<'s>(&self, running: &'s mut [Sequence], drawing: &[(usize, usize)]) -> Vec<Drawing<'s>> {
-        let mut drawing = drawing.iter().peekable();
-        let mut out = Vec::new();
-        for (at, sequence) in running.iter_mut().enumerate() {
-            let Some(&(_, row)) = drawing.next_if(|(own, _)| *own == at) else { continue };
-            let proposed = sequence.ids.split_off(sequence.ids.len() - std::mem::take(&mut sequence.n_proposed));
-            out.push(Drawing { at, sequence, rows: row..row + 1 + proposed.len(), proposed, drawn: Vec::new() });
-        }
-        out
     }
 
     /// Takes what was drawn; says why the text ends, if it does.
@@ -237,31 +226,19 @@ impl Engine {
         Ok(None)
     }
 
-    /// Logits of some rows.
-    fn logits(&self, hidden: &Tensor, rows: &[usize]) -> Tensor {
-        let model = self.generator.model();
-        model.logits(hidden.rows(model.params().device(), rows))
-    }
-
-    /// One row of them, as many as the tokenizer has entries: rows of the model beyond stand for nothing.
-    fn row<'l>(&self, logits_tv: &'l Tensor, at: usize) -> &'l [f32] {
-        let width = logits_tv.dims2().1;
-        &logits_tv.slice::<f32>()[at * width..][..self.generator.tokenizer().vocab_size()]
-    }
-
     fn prompt_logprobs(&self, sequence: &mut Sequence, slice: &Slice, hidden: &Tensor) {
         let n_top = sequence.request.prompt_logprobs.unwrap_or(0);
         // A row says how likely the next token is; what follows the last one is not of the prompt.
         let rows: Vec<usize> = slice.tokens.clone().filter(|at| at + 1 < sequence.n_prompt()).collect();
         for group in rows.chunks(LOGIT_ROWS) {
             let of_batch: Vec<usize> = group.iter().map(|at| slice.row + at - slice.tokens.start).collect();
-            let logits = self.logits(hidden, &of_batch);
+            let logits = self.generator.logits(hidden, &of_batch);
             let first = sequence.prompt_logprobs.len();
             let nothing = TokenLogprobs { id: 0, logprob: 0.0, top: Vec::new() };
             sequence.prompt_logprobs.resize(first + group.len(), nothing);
             let device = self.generator.model().params().device();
             device.for_each_block(&mut sequence.prompt_logprobs[first..], 1, |at, one| {
-                one[0] = token_logprobs(self.row(&logits, at), sequence.ids[group[at] + 1] as u32, n_top);
+                one[0] = token_logprobs(logits.row(at), sequence.ids[group[at] + 1] as u32, n_top);
             });
         }
     }
