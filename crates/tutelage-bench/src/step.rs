@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use tutelage_data::{Batch, PackedSet, Shard, ShardWriter, Tail};
-use tutelage_loss::{Divergence, Schedule, Teacher};
+use tutelage_loss::{Divergence, Objective, Schedule, TargetKind, Teacher};
 use tutelage_model::Decoder;
 use tutelage_run::{RandomStream, StopFlag, create_folder, hash_bytes, peak_memory_bytes, remove_folder};
 use tutelage_teacher::cache::{self, CacheHeader, Kept};
@@ -25,7 +25,7 @@ pub enum TeacherKind {
     /// A model of twice the width, its whole distribution.
     Live,
     /// A cache of the 50 most likely entries.
-    Cached,
+    Cache,
 }
 
 /// What to measure.
@@ -35,6 +35,8 @@ pub struct StepRequest {
     pub shape: Shape,
     /// Who teaches.
     pub teacher: TeacherKind,
+    /// Name of the distance to the teacher, see [`Divergence::named`].
+    pub divergence: String,
     /// Steps that are timed, after three that are not.
     pub repeats: usize,
     /// Whether blocks are computed again on the way back.
@@ -111,14 +113,17 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
     let mut student = Decoder::random(config.clone(), device, Precision::Bf16, 1)?;
     student.set_recompute(request.recompute);
     let mut learner = Learner::new(student);
-    let mut teacher = teacher(request, device, &set, folder)?;
-    let train = train_config(request, n_steps);
+    let targets = if request.teacher == TeacherKind::Cache { TargetKind::TopPK } else { TargetKind::Whole };
+    let divergence: Divergence = request.divergence.parse().map_err(BenchError::Request)?;
+    let objective = Objective { divergence, ..Objective::TEXT };
+    objective.check(targets).map_err(|found| BenchError::Request(found.to_owned()))?;
+    let teacher = teacher(request, device, &set, folder)?;
+    let train = train_config(request, divergence, n_steps);
     let mut run = |step: usize| -> Result<f64, BenchError> {
         let indices: Vec<usize> = (0..shape.batch_size).map(|i| step * shape.batch_size + i).collect();
         let batch = Batch::new(&set, &indices);
-        let teacher = teacher.as_mut().map(|t| &mut **t as &mut dyn Teacher);
-        let outcome = learner.step(&[batch], &train, step as u64, teacher)?;
-        Ok(outcome.terms.loss)
+        let outcome = learner.step(&[batch], &train, step as u64, teacher.as_deref())?;
+        Ok(outcome.losses.loss)
     };
     for i in 0..WARM_UP {
         run(i)?;
@@ -199,7 +204,7 @@ fn teacher(
             let model = Decoder::random_in(shape.teacher_config(), Params::frozen(device, Precision::Bf16), 2)?;
             Some(Box::new(LiveTeacher::new(model)))
         }
-        TeacherKind::Cached => {
+        TeacherKind::Cache => {
             // Which teacher it was does not matter to the reader; a small one writes it quickly.
             let config = tutelage_model::DecoderConfig { n_layers: 1, ..shape.config() };
             let model = Decoder::random(config, device, Precision::Bf16, 2)?;
@@ -212,7 +217,7 @@ fn teacher(
     })
 }
 
-fn train_config(request: &StepRequest, n_steps: usize) -> TrainConfig {
+fn train_config(request: &StepRequest, divergence: Divergence, n_steps: usize) -> TrainConfig {
     let taught = request.teacher != TeacherKind::None;
     TrainConfig {
         steps: n_steps as u64,
@@ -229,13 +234,7 @@ fn train_config(request: &StepRequest, n_steps: usize) -> TrainConfig {
         eval_every: 0,
         checkpoint_every: u64::MAX,
         keep_checkpoints: 1,
-        distillation: taught.then(|| Distillation {
-            alpha: Schedule::constant(0.9),
-            temperature: Schedule::constant(1.0),
-            student_temperature: 1.0,
-            divergence: Divergence::ForwardKl,
-            temperature_squared: false,
-        }),
+        distillation: taught.then(|| Distillation { divergence, ..Distillation::mix(Schedule::constant(0.9)) }),
         teacher_flops: 0,
     }
 }
@@ -252,6 +251,7 @@ mod tests {
         let request = StepRequest {
             shape: Shape::parse("256,4,4,2,704,8192,2,256").unwrap(),
             teacher: TeacherKind::None,
+            divergence: "forward_kl".to_owned(),
             repeats: 1,
             recompute: false,
             scratch: std::env::temp_dir(),

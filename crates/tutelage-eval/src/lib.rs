@@ -5,7 +5,7 @@
 //! models with different tokenizers compare.
 
 use tutelage_data::{Batch, PackedSet};
-use tutelage_loss::Mixture;
+use tutelage_loss::{Mixture, Terms};
 use tutelage_model::{Decoder, Input};
 use tutelage_tensor::Tape;
 
@@ -63,7 +63,7 @@ fn cross_entropy(model: &Decoder, set: &PackedSet, n_sequences: usize) -> (f64, 
         let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
         let hidden = model.hidden(&mut tape, input);
         let terms = tape.linear_loss(&hidden, model.head(), None, &Mixture::text(&batch.labels, 1.0));
-        out.0 += terms[1];
+        out.0 += Terms::from_sums(&terms).lm;
         out.1 += batch.n_targets() as u64;
     }
     out

@@ -1,7 +1,8 @@
 //! One type for learning rate, alpha and temperature over the steps.
 //!
 //! WSD (warm-up, stable, decay) follows 2404.06395; as a schedule of alpha with cosine decay, 2410.16215
-//! (section 4.3). Step decay from the first step is the early-decay teacher of 2006.01683 (section 3.3).
+//! (section 4.3). Step decay from the first step is the early-decay teacher of 2006.01683 (section 3.3), whose published
+//! code keeps the weights of labels and logits at zero for the first stage.
 
 use std::f64::consts::PI;
 
@@ -44,6 +45,17 @@ pub enum Shape {
         every: u64,
         /// What it is multiplied by.
         factor: f64,
+        /// Steps from the beginning at which the value is zero; drops are counted from the beginning all the same.
+        zero_steps: u64,
+    },
+    /// In turn itself and `floor`: 2410.16215 (section 4.3, "Period") does not give the shape, this one is ours.
+    Period {
+        /// Steps from one beginning of a period to the next.
+        every: u64,
+        /// Steps at the value itself, with which each period begins.
+        high: u64,
+        /// The value in between.
+        floor: f64,
     },
 }
 
@@ -70,7 +82,15 @@ impl Schedule {
                 let first = n_steps.saturating_sub(decay_steps);
                 if step < first { self.peak } else { cosine(fraction(step - first + 1, decay_steps), floor) }
             }
-            Shape::StepDecay { every, factor } => self.peak * factor.powf((i / every.max(1)) as f64),
+            Shape::StepDecay { zero_steps, .. } if step < zero_steps => 0.0,
+            Shape::StepDecay { every, factor, .. } => self.peak * factor.powf((i / every.max(1)) as f64),
+            Shape::Period { every, high, floor } => {
+                if i % every.max(1) < high {
+                    self.peak
+                } else {
+                    floor
+                }
+            }
         }
     }
 }
@@ -93,8 +113,11 @@ mod tests {
         check("cosine", values(1, Shape::Cosine { floor: 1.0 }, 4), &[2.0, 2.0, 1.5, 1.0]);
         let wsd = Shape::Wsd { decay_steps: 2, floor: 0.0 };
         check("wsd", values(2, wsd, 6), &[1.0, 2.0, 2.0, 2.0, 1.0, 0.0]);
-        let steps = Shape::StepDecay { every: 2, factor: 0.5 };
-        check("step decay", values(0, steps, 5), &[2.0, 2.0, 1.0, 1.0, 0.5]);
+        let steps = |zero_steps| Shape::StepDecay { every: 2, factor: 0.5, zero_steps };
+        check("step decay", values(0, steps(0), 5), &[2.0, 2.0, 1.0, 1.0, 0.5]);
+        check("zero first stage", values(0, steps(2), 5), &[0.0, 0.0, 1.0, 1.0, 0.5]);
+        let period = Shape::Period { every: 3, high: 1, floor: 0.5 };
+        check("period", values(1, period, 6), &[2.0, 2.0, 0.5, 0.5, 2.0, 0.5]);
         check("one step", values(0, Shape::Cosine { floor: 0.5 }, 1), &[0.5]);
     }
 }

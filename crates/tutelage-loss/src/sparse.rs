@@ -35,13 +35,12 @@ impl SparseTargets {
     }
 }
 
-/// `softmax(log_probs / temperature)` over the kept entries: `F(z) = softmax(Truncate(z) / tau)` (2410.16215,
-/// equation 3; log-probabilities differ from logits by a constant, which a softmax does not see).
-pub(crate) fn tempered(log_probs: &[f32], temperature: f32) -> Vec<f32> {
+/// Logarithms of `softmax(log_probs / temperature)`.
+pub(crate) fn log_normalised(log_probs: &[f32], temperature: f32) -> Vec<f32> {
     let max = log_probs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exps: Vec<f32> = log_probs.iter().map(|x| ((x - max) / temperature).exp()).collect();
-    let sum: f32 = exps.iter().sum();
-    exps.iter().map(|x| x / sum).collect()
+    let scaled = log_probs.iter().map(|x| (x - max) / temperature);
+    let log_sum = scaled.clone().map(|x| f64::from(x).exp()).sum::<f64>().ln() as f32;
+    scaled.map(|x| x - log_sum).collect()
 }
 
 /// `counts / n`: without bias where the draws are independent (2503.16870).

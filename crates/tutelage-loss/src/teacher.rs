@@ -14,9 +14,9 @@ pub enum Targets<'t> {
     /// Its whole distribution, multiplied out chunk by chunk beside the student's.
     Soft(TeacherLogits<'t>),
     /// The most likely entries with log-probabilities at temperature 1.
-    TopK(SparseTargets),
+    TopPK(SparseTargets),
     /// Counts of entries drawn from it.
-    Sampled(SparseTargets),
+    Samples(SparseTargets),
 }
 
 /// What a teacher is asked about.
@@ -33,12 +33,12 @@ pub struct TeacherInput<'a> {
 }
 
 /// A source of targets.
-pub trait Teacher: Send {
-    /// Targets for every row of a batch.
+pub trait Teacher: Send + Sync {
+    /// Targets for every row of a batch; those of several batches may be held at once.
     ///
     /// # Errors
     /// When the source cannot be read, or is for another text.
-    fn targets(&mut self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError>;
+    fn targets(&self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError>;
 }
 
 /// A teacher could not answer.

@@ -109,8 +109,8 @@ fn course(run: &RunData) -> String {
         }
     });
     out.push_str(
-        "<p class=\"note\">A taught model's loss is (1 - alpha) times the cross-entropy with the text plus alpha times \
-         the distance to the teacher's distribution at temperature tau. A live teacher is computed beside the student; \
+        "<p class=\"note\">A taught model's loss weighs the cross-entropy with the text and the distance to the teacher's \
+         distribution at temperature tau, with 1 - alpha and alpha unless weights are given. A live teacher is computed beside the student; \
          a cached one was written down once, cut to its most likely entries.</p>",
     );
     out
@@ -196,7 +196,8 @@ fn charts(run: &RunData) -> String {
     add("Training loss: cross-entropy with the text", "nats per token", series(run, late));
     add("Distance to the teacher", "per token", series(run, |m| m.kd_loss));
     add("Learning rate", "lr", series(run, |m| Some(m.lr)));
-    add("Weight of the teacher", "alpha", series(run, |m| m.alpha));
+    add("KL to the teacher at temperature 1", "nats per token", series(run, |m| m.kl));
+    add("Weight of the teacher", "weight", series(run, |m| m.teacher_weight));
     add("Norm of the gradient before clipping", "norm", series(run, |m| Some(m.grad_norm)));
     out
 }

@@ -15,18 +15,29 @@ pub struct MetricsRecord {
     pub loss: f64,
     /// Cross-entropy with the text, in nats per token.
     pub lm_loss: f64,
-    /// Distance to the teacher, per token, where there is one.
+    /// Distance to the teacher as the objective has it, per taught token, where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub kd_loss: Option<f64>,
+    /// `KL(teacher || student)` at temperature 1 whatever the objective, in nats per token, so that runs with the same targets
+    /// compare: of truncated targets renormalised, or with their tail if the objective has one; of samples, the
+    /// frequencies.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kl: Option<f64>,
+    /// Share of the tokens that are taught, where not all are.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub taught: Option<f64>,
     /// Balance loss of experts, where there are any: the experts a token goes to where all are used evenly.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub balance_loss: Option<f64>,
     /// Learning rate of the step.
     pub lr: f64,
+    /// Weight of the text in the step, where there is a teacher.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub text_weight: Option<f64>,
     /// Weight of the teacher in the step.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub alpha: Option<f64>,
-    /// Teacher's temperature in the step.
+    pub teacher_weight: Option<f64>,
+    /// Teacher's temperature in the step, where all rows share it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub temperature: Option<f64>,
     /// Norm of the gradient before clipping.

@@ -25,14 +25,14 @@ impl CachedTeacher {
 }
 
 impl Teacher for CachedTeacher {
-    fn targets(&mut self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError> {
+    fn targets(&self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError> {
         let mut out = SparseTargets::new();
         for (sequence, rows) in input.sequences {
             self.reader.read(*sequence, hash_ids(&input.ids[rows.clone()]), rows.len(), &mut out)?;
         }
         Ok(match self.reader.header().kept {
-            Kept::TopPK { .. } => Targets::TopK(out),
-            Kept::Samples { .. } => Targets::Sampled(out),
+            Kept::TopPK { .. } => Targets::TopPK(out),
+            Kept::Samples { .. } => Targets::Samples(out),
         })
     }
 }

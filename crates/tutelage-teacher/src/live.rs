@@ -19,7 +19,7 @@ impl LiveTeacher {
 }
 
 impl Teacher for LiveTeacher {
-    fn targets(&mut self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError> {
+    fn targets(&self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError> {
         let mut tape = Tape::inference(self.model.params());
         let rows = Input { ids: input.ids, positions: input.positions, documents: input.documents };
         let hidden = self.model.hidden(&mut tape, rows).value().clone();

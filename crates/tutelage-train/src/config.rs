@@ -1,6 +1,6 @@
 //! How to train.
 
-use tutelage_loss::{Divergence, Schedule};
+use tutelage_loss::{Divergence, Objective, Schedule, StudentTemperature, Temperature};
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,24 +39,100 @@ pub struct TrainConfig {
     pub teacher_flops: u64,
 }
 
-/// How a teacher's targets enter the loss.
+/// How a teacher's targets enter the loss: an [`Objective`] whose numbers change over the steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Distillation {
-    /// Weight of the teacher.
-    pub alpha: Schedule,
-    /// Temperature of its distribution.
-    pub temperature: Schedule,
-    /// Temperature of the student's in the distance.
-    pub student_temperature: f64,
+    /// Weights of text and teacher.
+    pub weights: Weights,
     /// Which distance.
     pub divergence: Divergence,
+    /// Temperature of the teacher's distribution.
+    pub temperature: TemperatureSchedule,
+    /// Temperature of the student's in the distance.
+    pub student_temperature: StudentTemperature,
     /// Whether the distance is multiplied by the square of the teacher's temperature.
     pub temperature_squared: bool,
+    /// Whether truncated targets have a class for the rest.
+    pub tail: bool,
+    /// Whether only rows are taught that the teacher gets right.
+    pub guided: bool,
+}
+
+/// Weights of text and teacher over the steps.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Weights {
+    /// `1 - alpha` and `alpha`.
+    Alpha(Schedule),
+    /// Each its own.
+    Separate {
+        /// Of the cross-entropy with the text.
+        text: Schedule,
+        /// Of the distance to the teacher.
+        teacher: Schedule,
+    },
+}
+
+/// A [`Temperature`] over the steps.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TemperatureSchedule {
+    /// [`Temperature::Fixed`].
+    Fixed(Schedule),
+    /// [`Temperature::Deviation`].
+    Deviation {
+        /// Multiplies the deviation.
+        factor: Schedule,
+    },
+    /// [`Temperature::Entropy`].
+    Entropy {
+        /// Where one entry has all the mass.
+        certain: Schedule,
+        /// Where all have the same.
+        uncertain: Schedule,
+    },
 }
 
 impl Distillation {
-    /// Whether the loss needs no whole rows of logits, see [`Divergence::has_softmax_form`].
-    pub fn has_softmax_form(&self) -> bool {
-        self.divergence.has_softmax_form(self.student_temperature as f32)
+    /// `(1 - alpha) L_lm + alpha KL(t || q)`.
+    pub fn mix(alpha: Schedule) -> Self {
+        Self {
+            weights: Weights::Alpha(alpha),
+            divergence: Divergence::ForwardKl,
+            temperature: TemperatureSchedule::Fixed(Schedule::constant(1.0)),
+            student_temperature: StudentTemperature::Fixed(1.0),
+            temperature_squared: false,
+            tail: false,
+            guided: false,
+        }
+    }
+
+    /// Objectives of steps from the first to the last, a thousand or two if there are more: for what must hold of all.
+    pub fn objectives(&self, steps: u64) -> impl Iterator<Item = Objective> + '_ {
+        let every = (steps / 1000).max(1) as usize;
+        (0..steps).step_by(every).chain(steps.checked_sub(1)).map(move |step| self.at(step, steps))
+    }
+
+    /// The objective of step `step` (from zero) of `steps`.
+    pub fn at(&self, step: u64, steps: u64) -> Objective {
+        let at = |schedule: &Schedule| schedule.at(step, steps);
+        let (text, teacher) = match &self.weights {
+            Weights::Alpha(alpha) => (1.0 - at(alpha), at(alpha)),
+            Weights::Separate { text, teacher } => (at(text), at(teacher)),
+        };
+        Objective {
+            text,
+            teacher,
+            divergence: self.divergence,
+            temperature: match &self.temperature {
+                TemperatureSchedule::Fixed(temperature) => Temperature::Fixed(at(temperature)),
+                TemperatureSchedule::Deviation { factor } => Temperature::Deviation { factor: at(factor) },
+                TemperatureSchedule::Entropy { certain, uncertain } => {
+                    Temperature::Entropy { certain: at(certain), uncertain: at(uncertain) }
+                }
+            },
+            student_temperature: self.student_temperature,
+            temperature_squared: self.temperature_squared,
+            tail: self.tail,
+            guided: self.guided,
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! One optimizer step: accumulate, clip, update.
 
 use tutelage_data::Batch;
-use tutelage_loss::{Teacher, Terms};
+use tutelage_loss::Teacher;
 use tutelage_model::Decoder;
 use tutelage_tensor::Grads;
 
 use crate::optimizer::{Moments, grad_norm, update};
 use crate::step::accumulate;
-use crate::{TrainConfig, TrainError};
+use crate::{Losses, TrainConfig, TrainError};
 
 /// A model in training, with its gradient and AdamW's moments.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Learner {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepOutcome {
     /// Means over the learned tokens.
-    pub terms: Terms,
+    pub losses: Losses,
     /// Balance loss of experts, where there are any.
     pub balance: Option<f64>,
     /// Tokens that went through the model.
@@ -60,20 +60,20 @@ impl Learner {
         batches: &[Batch],
         config: &TrainConfig,
         step: u64,
-        teacher: Option<&mut (dyn Teacher + '_)>,
+        teacher: Option<&dyn Teacher>,
     ) -> Result<StepOutcome, TrainError> {
         let device = self.model.params().device().clone();
         device.enter(|| {
             let result = accumulate(&self.model, batches, config, step, teacher, &mut self.grads)?;
             self.grads.settle();
             let grad_norm = grad_norm(self.model.params(), &self.grads);
-            let updated = result.terms.loss.is_finite() && grad_norm.is_finite();
+            let updated = result.losses.loss.is_finite() && grad_norm.is_finite();
             if updated {
                 update(&mut self.model, &self.grads, &mut self.moments, config, step, grad_norm);
             }
             self.grads.clear();
-            let (terms, balance, tokens) = (result.terms, result.balance, result.tokens);
-            Ok(StepOutcome { terms, balance, tokens, grad_norm, updated })
+            let (losses, balance, tokens) = (result.losses, result.balance, result.tokens);
+            Ok(StepOutcome { losses, balance, tokens, grad_norm, updated })
         })
     }
 }

@@ -19,7 +19,8 @@ mod optimizer;
 mod step;
 mod trainer;
 
-pub use config::{Distillation, TrainConfig};
+pub use config::{Distillation, TemperatureSchedule, TrainConfig, Weights};
 pub use error::TrainError;
 pub use learner::{Learner, StepOutcome};
+pub use step::Losses;
 pub use trainer::{Job, Outcome, TrainStats, train};

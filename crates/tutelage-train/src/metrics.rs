@@ -4,27 +4,24 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use tutelage_loss::Terms;
 use tutelage_run::records::{MetricsRecord, ThroughputRecord};
 use tutelage_run::{EventFile, FileError, Journal, peak_memory_bytes};
+
+use crate::Losses;
 
 /// Running means since the last line; part of a checkpoint, so that lines do not depend on interruptions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     steps: u64,
-    loss: f64,
-    lm_loss: f64,
-    kd_loss: f64,
+    sums: Losses,
     #[serde(default)]
     balance: Option<f64>,
 }
 
 impl Interval {
-    pub(crate) fn add(&mut self, terms: Terms, balance: Option<f64>) {
+    pub(crate) fn add(&mut self, losses: Losses, balance: Option<f64>) {
         self.steps += 1;
-        self.loss += terms.loss;
-        self.lm_loss += terms.lm;
-        self.kd_loss += terms.kd;
+        self.sums = self.sums.zip(losses, |sum, x| sum + x);
         if let Some(balance) = balance {
             *self.balance.get_or_insert(0.0) += balance;
         }
@@ -35,9 +32,10 @@ impl Interval {
         self.balance.map(|sum| sum / self.steps.max(1) as f64)
     }
 
-    /// Mean loss, text loss and distance.
-    pub(crate) fn means(&self) -> [f64; 3] {
-        [self.loss, self.lm_loss, self.kd_loss].map(|sum| sum / self.steps.max(1) as f64)
+    /// Means over the steps.
+    pub(crate) fn means(&self) -> Losses {
+        let steps = self.steps.max(1) as f64;
+        self.sums.zip(Losses::default(), |sum, _| sum / steps)
     }
 }
 
@@ -101,7 +99,10 @@ impl Recorder {
         let optional = [
             ("train/kd_loss", record.kd_loss),
             ("train/balance_loss", record.balance_loss),
-            ("schedule/alpha", record.alpha),
+            ("train/kl", record.kl),
+            ("train/taught", record.taught),
+            ("schedule/text_weight", record.text_weight),
+            ("schedule/teacher_weight", record.teacher_weight),
             ("schedule/temperature", record.temperature),
             ("heldout/loss", record.heldout_loss),
             ("throughput/memory_bytes", throughput.memory_bytes.map(|bytes| bytes as f64)),

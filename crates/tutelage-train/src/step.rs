@@ -1,16 +1,32 @@
 //! The gradient of one step.
 
+use serde::{Deserialize, Serialize};
 use tutelage_data::{Batch, IGNORED};
-use tutelage_loss::{Mixture, Targets, Teacher, TeacherInput, Terms};
+use tutelage_loss::{Mixture, Objective, Targets, Teacher, TeacherInput, Terms, guided};
 use tutelage_model::{Decoder, Input};
 use tutelage_tensor::{Grads, Tape};
 
-use crate::{Distillation, TrainConfig, TrainError};
+use crate::{TrainConfig, TrainError};
 
 /// Means over the learned tokens of a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Losses {
+    /// What is minimised.
+    pub loss: f64,
+    /// Cross-entropy with the text.
+    pub lm: f64,
+    /// Distance to the teacher, over the rows that are taught.
+    pub kd: f64,
+    /// `KL(t || q)` at temperature 1, whatever the objective, over all rows.
+    pub kl: f64,
+    /// Share of the rows that are taught.
+    pub taught: f64,
+}
+
+/// What a step found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct StepResult {
-    pub(crate) terms: Terms,
+    pub(crate) losses: Losses,
     /// Balance loss of experts, where there are any; its share is in the objective.
     pub(crate) balance: Option<f64>,
     /// Rows that went through the model.
@@ -24,43 +40,82 @@ pub(crate) fn accumulate(
     batches: &[Batch],
     config: &TrainConfig,
     step: u64,
-    mut teacher: Option<&mut (dyn Teacher + '_)>,
+    teacher: Option<&dyn Teacher>,
     grads: &mut Grads,
 ) -> Result<StepResult, TrainError> {
+    const { assert!(IGNORED < 0, "objectives skip negative labels") };
+    let objective = config.distillation.as_ref().map_or(Objective::TEXT, |d| d.at(step, config.steps));
+    let targets = |batch: &Batch| teacher.map_or(Ok(Targets::Hard), |teacher| teacher.targets(teacher_input(batch)));
     let n_targets: usize = batches.iter().map(Batch::n_targets).sum();
     let scale = 1.0 / n_targets.max(1) as f32;
-    let mut sums = [0.0; 3];
+    // How many rows are taught is known when all are.
+    let mut known = Vec::new();
+    let mut taught_scale = scale;
+    if objective.guided {
+        let mut taught = 0;
+        for batch in batches {
+            let targets = targets(batch)?;
+            taught += guided::agreements(&targets, &batch.labels);
+            known.push(targets);
+        }
+        taught_scale = 1.0 / taught.max(1) as f32;
+    }
+    let mut known = known.into_iter();
+    let mut sums = [0.0; Terms::N];
     let mut tokens = 0;
     let mut balance = None;
     for batch in batches {
-        let targets = match teacher.as_deref_mut() {
-            Some(teacher) => teacher.targets(teacher_input(batch))?,
-            None => Targets::Hard,
+        let targets = match known.next() {
+            Some(targets) => targets,
+            None => targets(batch)?,
         };
-        let mixture = mixture(batch, config.distillation.as_ref(), (step, config.steps), scale);
         let live = match &targets {
             Targets::Soft(logits) => Some(logits),
             _ => None,
         };
+        let mixture = Mixture { objective, taught_scale, ..Mixture::text(&batch.labels, scale) };
         let mut tape = Tape::training(model.params());
         let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
         let share = f64::from(scale) * batch.n_targets() as f64;
         let load = model.new_load(share);
         let hidden = model.hidden_with_load(&mut tape, input, load.as_ref());
-        let objective = mixture.with_targets(&targets);
-        let (terms, _) = tape.linear_loss_backward(&hidden, model.head(), live, &objective, grads);
+        let mixture = mixture.with_targets(&targets);
+        let (terms, _) = tape.linear_loss_backward(&hidden, model.head(), live, &mixture, grads);
         sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += term);
         if let Some(load) = load {
             *balance.get_or_insert(0.0) += share * load.loss();
         }
         tokens += batch.ids.len() as u64;
     }
-    let means = sums.map(|sum| sum / n_targets.max(1) as f64);
-    let mut terms = Terms::from_sums(&means);
+    let mut losses = Losses::new(Terms::from_sums(&sums), n_targets, taught_scale);
     if let (Some(balance), Some(experts)) = (balance, &model.config().options.experts) {
-        terms.loss += experts.balance * balance;
+        losses.loss += experts.balance * balance;
     }
-    Ok(StepResult { terms, balance, tokens })
+    Ok(StepResult { losses, balance, tokens })
+}
+
+impl Losses {
+    /// Each number of two.
+    pub(crate) fn zip(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        Self {
+            loss: f(self.loss, other.loss),
+            lm: f(self.lm, other.lm),
+            kd: f(self.kd, other.kd),
+            kl: f(self.kl, other.kl),
+            taught: f(self.taught, other.taught),
+        }
+    }
+
+    fn new(sums: Terms, n_targets: usize, taught_scale: f32) -> Self {
+        let n = n_targets.max(1) as f64;
+        Self {
+            loss: sums.text / n + sums.teacher * f64::from(taught_scale),
+            lm: sums.lm / n,
+            kd: sums.kd / sums.taught.max(1.0),
+            kl: sums.kl / n,
+            taught: sums.taught / n,
+        }
+    }
 }
 
 fn teacher_input(batch: &Batch) -> TeacherInput<'_> {
@@ -69,26 +124,5 @@ fn teacher_input(batch: &Batch) -> TeacherInput<'_> {
         positions: &batch.positions,
         documents: &batch.documents,
         sequences: &batch.sequences,
-    }
-}
-
-fn mixture<'b>(
-    batch: &'b Batch,
-    distillation: Option<&Distillation>,
-    (step, steps): (u64, u64),
-    scale: f32,
-) -> Mixture<'b> {
-    const { assert!(IGNORED < 0, "objectives skip negative labels") };
-    let text = Mixture::text(&batch.labels, scale);
-    match distillation {
-        None => text,
-        Some(d) => Mixture {
-            alpha: d.alpha.at(step, steps) as f32,
-            divergence: d.divergence,
-            teacher_temperature: d.temperature.at(step, steps) as f32,
-            student_temperature: d.student_temperature as f32,
-            temperature_squared: d.temperature_squared,
-            ..text
-        },
     }
 }

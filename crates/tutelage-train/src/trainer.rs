@@ -19,7 +19,7 @@ pub struct Job<'a> {
     /// How.
     pub config: &'a TrainConfig,
     /// Who teaches it.
-    pub teacher: Option<&'a mut (dyn Teacher + 'a)>,
+    pub teacher: Option<&'a dyn Teacher>,
     /// Where checkpoints and metrics go.
     pub folder: &'a Path,
     /// Hash of everything that shapes the result.
@@ -86,14 +86,13 @@ pub fn train(
             return Ok(Outcome::Stopped { step: at.step });
         }
         let indices = order.step(at.step, config.batch_size);
-        let teacher = job.teacher.as_deref_mut().map(|t| t as &mut dyn Teacher);
         let micro = indices.chunks(config.micro_batch_size);
         let batches: Vec<Batch> = micro.map(|indices| Batch::new(job.set, indices)).collect();
-        let result = learner.step(&batches, config, at.step, teacher)?;
+        let result = learner.step(&batches, config, at.step, job.teacher)?;
         if !result.updated {
             return Err(diverged(&result, at.step, saved, &checkpoints));
         }
-        at.interval.add(result.terms, result.balance);
+        at.interval.add(result.losses, result.balance);
         at.tokens += result.tokens;
         at.step += 1;
         report(&mut job, learner.model(), &mut at, result.grad_norm, &mut recorder, observer)?;
@@ -111,8 +110,8 @@ fn diverged(result: &StepOutcome, step: u64, saved: Option<u64>, checkpoints: &P
         Some(step) => format!("the checkpoint of step {step} is kept in {}", checkpoints.display()),
         None => "no checkpoint was written yet".to_owned(),
     };
-    let (what, value) = match result.terms.loss.is_finite() {
-        false => ("loss", result.terms.loss),
+    let (what, value) = match result.losses.loss.is_finite() {
+        false => ("loss", result.losses.loss),
         true => ("gradient norm", result.grad_norm),
     };
     TrainError::Diverged { step: step + 1, what, value, kept }
@@ -166,27 +165,30 @@ fn report(
 ) -> Result<(), TrainError> {
     let config = job.config;
     let last = at.step == config.steps;
-    let [loss, lm_loss, kd_loss] = at.interval.means();
+    let means = at.interval.means();
     let speed = recorder.tokens_per_second(at.tokens);
-    let note = format!("loss {loss:.3}, {:.1}k tokens/s", speed / 1000.0);
+    let note = format!("loss {:.3}, {:.1}k tokens/s", means.loss, speed / 1000.0);
     observer.event(&Event::Progress { done: at.step, note: &note });
     let evaluated = config.eval_every > 0 && (at.step.is_multiple_of(config.eval_every) || last);
     if !(at.step.is_multiple_of(config.log_every) || evaluated || last) {
         return Ok(());
     }
-    // The schedules' values of the step just done.
-    let of = |schedule: &tutelage_loss::Schedule| schedule.at(at.step - 1, config.steps);
-    let distillation = config.distillation.as_ref();
+    // The values of the step just done.
+    let taught = config.distillation.as_ref();
+    let objective = taught.map(|d| d.at(at.step - 1, config.steps));
     let record = MetricsRecord {
         step: at.step,
         tokens: at.tokens,
-        loss,
-        lm_loss,
-        kd_loss: distillation.map(|_| kd_loss),
+        loss: means.loss,
+        lm_loss: means.lm,
+        kd_loss: taught.map(|_| means.kd),
+        kl: taught.map(|_| means.kl),
+        taught: objective.filter(|objective| objective.guided).map(|_| means.taught),
         balance_loss: at.interval.balance(),
-        lr: of(&config.lr),
-        alpha: distillation.map(|d| of(&d.alpha)),
-        temperature: distillation.map(|d| of(&d.temperature)),
+        lr: config.lr.at(at.step - 1, config.steps),
+        text_weight: objective.map(|objective| objective.text),
+        teacher_weight: objective.map(|objective| objective.teacher),
+        temperature: objective.and_then(|objective| objective.temperature.fixed()),
         grad_norm,
         heldout_loss: evaluated.then(|| (job.evaluate)(model)),
     };

@@ -248,6 +248,9 @@ pub(crate) enum Bench {
         /// Who teaches: a model of twice the width, or a cache of its 50 most likely entries
         #[arg(long, value_enum, default_value_t = BenchTeacher::None)]
         teacher: BenchTeacher,
+        /// Distance to the teacher by its name in recipes, with its setting: jsd:0.5, skew_kl:0.1
+        #[arg(long, value_name = "NAME[:VALUE]", default_value = "forward_kl")]
+        divergence: String,
         /// Steps that are timed
         #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
         repeats: u16,
@@ -272,7 +275,7 @@ pub(crate) struct BenchShape {
 pub(crate) enum BenchTeacher {
     None,
     Live,
-    Cached,
+    Cache,
 }
 
 /// Two numbers such as `8:2`.

@@ -47,14 +47,15 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
             }
             print_generate(&found, &ceilings)
         }
-        Bench::Step { shape, experts, teacher, repeats, recompute, json } => {
+        Bench::Step { shape, experts, teacher, divergence, repeats, recompute, json } => {
             let request = StepRequest {
                 shape: Shape::parse(&shape.shape)?.with_experts(experts),
                 teacher: match teacher {
                     BenchTeacher::None => TeacherKind::None,
                     BenchTeacher::Live => TeacherKind::Live,
-                    BenchTeacher::Cached => TeacherKind::Cached,
+                    BenchTeacher::Cache => TeacherKind::Cache,
                 },
+                divergence,
                 repeats: usize::from(repeats),
                 recompute,
                 scratch: std::env::temp_dir(),

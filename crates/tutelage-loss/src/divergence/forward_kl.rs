@@ -1,9 +1,16 @@
-//! Forward Kullback-Leibler divergence: `sum_i t_i (log t_i - log q_i)` (2410.16215, section 2, "KLD").
+//! Forward Kullback-Leibler divergence: `sum t (log t - log q)` (2410.16215, section 2, "KLD"; 1503.02531).
 //!
-//! Departure: the paper does not give the direction; forward (teacher first) is what its NLL differs from by
-//! the teacher's entropy alone.
+//! Departure: 2410.16215 does not give the direction; forward (teacher first) is what its NLL differs from by the teacher's
+//! entropy alone.
 
-/// From `cross = sum t log q` and `neg_entropy = sum t log t`. The gradient is that of [`super::nll`].
-pub fn value(cross: f64, neg_entropy: f64) -> f64 {
-    neg_entropy - cross
+use tutelage_tensor::simd::{Entry, Instructions, Pointwise};
+
+#[derive(Clone, Copy)]
+pub(super) struct ForwardKl;
+
+impl Pointwise for ForwardKl {
+    #[inline(always)]
+    fn at<I: Instructions>(self, e: Entry) -> [f32; 2] {
+        [e.t * (e.log_t - e.log_q), -e.t]
+    }
 }

@@ -1,17 +1,14 @@
-//! Negative log-likelihood under the teacher: `-sum_i t_i log q_i` (2410.16215, section 2, "NLL").
+//! Negative log-likelihood under the teacher: `-sum t log q` (2410.16215, section 2, "NLL"). With a fixed teacher its
+//! gradient is that of the forward KL divergence.
 
-use super::TargetRow;
+use tutelage_tensor::simd::{Entry, Instructions, Pointwise};
 
-/// From `cross = sum t log q`.
-pub fn value(cross: f64) -> f64 {
-    -cross
-}
+#[derive(Clone, Copy)]
+pub(super) struct Nll;
 
-/// `q <- weight * (sum(t) q - t)`: with a fixed teacher also the gradient of the forward KL divergence.
-pub fn gradient_in_place(target: TargetRow<'_>, q_v: &mut [f32], weight: f32) {
-    let factor = weight * target.mass();
-    for q in q_v.iter_mut() {
-        *q *= factor;
+impl Pointwise for Nll {
+    #[inline(always)]
+    fn at<I: Instructions>(self, e: Entry) -> [f32; 2] {
+        [-e.t * e.log_q, -e.t]
     }
-    target.subtract_from(q_v, weight);
 }

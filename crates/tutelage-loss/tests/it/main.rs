@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod differences;
+mod properties;
 mod pytorch;

@@ -127,7 +127,8 @@ impl Plan {
             loss.taught = true;
         }
         if let Some(distillation) = &train.config.distillation {
-            loss.softmax_form = distillation.has_softmax_form();
+            let whole = loss.taught;
+            loss.softmax_form = distillation.objectives(config.steps).all(|o| o.has_softmax_form(whole));
         }
         let (parameters, adapters) = (train.model.n_weights(), train.adapters());
         let (learned, state) = match adapters {

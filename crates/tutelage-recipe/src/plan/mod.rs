@@ -3,11 +3,13 @@
 mod corpus;
 mod cost;
 mod models;
+mod objective;
 mod resolve;
 mod teachers;
 
 use std::path::PathBuf;
 
+use tutelage_loss::TargetKind;
 use tutelage_model::DecoderConfig;
 use tutelage_teacher::cache::Kept;
 use tutelage_tensor::Precision;
@@ -88,7 +90,7 @@ pub(crate) enum TeacherSource {
     /// A model running beside.
     Live { teacher: Box<TeacherModel> },
     /// A cache of a model.
-    Cache { cache: String, teacher: Box<TeacherModel> },
+    Cache { cache: String, teacher: Box<TeacherModel>, kept: Kept },
 }
 
 impl TeacherSource {
@@ -96,5 +98,14 @@ impl TeacherSource {
     pub(crate) fn model(&self) -> &TeacherModel {
         let (TeacherSource::Live { teacher } | TeacherSource::Cache { teacher, .. }) = self;
         teacher
+    }
+
+    /// What its targets are.
+    pub(crate) fn targets(&self) -> TargetKind {
+        match self {
+            TeacherSource::Live { .. } => TargetKind::Whole,
+            TeacherSource::Cache { kept: Kept::TopPK { .. }, .. } => TargetKind::TopPK,
+            TeacherSource::Cache { kept: Kept::Samples { .. }, .. } => TargetKind::Samples,
+        }
     }
 }

@@ -7,7 +7,8 @@ use tutelage_train::TrainConfig;
 
 use super::corpus::scan;
 use super::models::{self, ModelPlan, TokenizerPlan};
-use super::teachers::{distillation, objective, read_cache, source, stored_teacher};
+use super::objective::{distillation, objective};
+use super::teachers::{read_cache, source, stored_teacher};
 use super::{Plan, Stage, TeacherSource, TrainPlan};
 use crate::spec::{PrecisionSpec, RecipeSpec, RunSpec, TrainingSpec};
 use crate::{Recipe, RecipeError};
@@ -123,7 +124,10 @@ fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<
         return Err(RecipeError::request(found));
     }
     let teacher = run.teacher.as_ref().map(|teacher| source(found, run, teacher, stages)).transpose()?;
-    let distillation = run.teacher.as_ref().map(|t| distillation(run, t, training.steps)).transpose()?;
+    let distillation = match (&run.teacher, &teacher) {
+        (Some(spec), Some(source)) => Some(distillation(run, spec, source, training.steps)?),
+        _ => None,
+    };
     let teacher_flops = match &teacher {
         Some(TeacherSource::Live { teacher }) => teacher.config.forward_flops(spec.data.seq_len),
         _ => 0,
@@ -145,7 +149,7 @@ fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<
                 eval_sequences: training.eval_sequences,
                 config,
                 teacher: teacher.clone(),
-                objective: objective(found, run),
+                objective: objective(run, teacher.as_ref().zip(distillation.as_ref())),
             })
         })
         .collect()

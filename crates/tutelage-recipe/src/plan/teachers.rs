@@ -1,37 +1,11 @@
-//! Who teaches a run, from what, and how it enters the loss.
+//! Who teaches a run, and from what.
 
-use tutelage_loss::Divergence;
 use tutelage_teacher::cache::Kept;
-use tutelage_train::Distillation;
 
 use super::resolve::{Found, lookup};
 use super::{CachePlan, FirstWeights, Stage, TeacherModel, TeacherSource, TrainPlan};
 use crate::RecipeError;
-use crate::spec::{CacheSpec, DivergenceSpec, RunSpec, ScheduleSpec, TeacherSpec};
-
-pub(super) fn distillation(run: &RunSpec, teacher: &TeacherSpec, steps: u64) -> Result<Distillation, RecipeError> {
-    let name = |key: &str| format!("run '{}': teacher.{key}", run.name);
-    if !(teacher.student_temperature > 0.0 && teacher.student_temperature <= 1e3) {
-        let found = format!("{} = {}: must be above 0", name("student_temperature"), teacher.student_temperature);
-        return Err(RecipeError::request(found));
-    }
-    let temperature = teacher.temperature.resolve(&name("temperature"), steps, (1e-3, 1e3))?;
-    if temperature.warmup_steps > 0 {
-        let found = format!("{}: warm-up begins at zero, which is no temperature", name("temperature"));
-        return Err(RecipeError::request(found));
-    }
-    Ok(Distillation {
-        alpha: teacher.alpha.resolve(&name("alpha"), steps, (0.0, 1.0))?,
-        temperature,
-        student_temperature: teacher.student_temperature,
-        divergence: match teacher.divergence {
-            DivergenceSpec::ForwardKl => Divergence::ForwardKl,
-            DivergenceSpec::Nll => Divergence::Nll,
-            DivergenceSpec::Mse => Divergence::Mse,
-        },
-        temperature_squared: teacher.temperature_squared,
-    })
-}
+use crate::spec::{CacheSpec, RunSpec, TeacherSpec};
 
 /// The one trained model of that name among the stages so far.
 fn trained<'a>(stages: &'a [Stage], run: &str, user: &str) -> Result<&'a TrainPlan, RecipeError> {
@@ -94,13 +68,7 @@ pub(super) fn source(
             let cache = lookup(&found.spec.caches, "caches", name, &run.name)?;
             let which = (cache.run.as_ref(), cache.model.as_ref());
             let model = model(found, stages, which, &format!("caches.{name}"))?;
-            let kept = kept(name, cache, found)?;
-            let tempered = teacher.temperature != ScheduleSpec::Number(1.0);
-            if matches!(kept, Kept::Samples { .. }) && tempered {
-                let found = "samples are drawn at temperature 1, so teacher.temperature cannot be another";
-                return Err(RecipeError::request(format!("{user}: {found}")));
-            }
-            TeacherSource::Cache { cache: name.clone(), teacher: Box::new(model) }
+            TeacherSource::Cache { cache: name.clone(), teacher: Box::new(model), kept: kept(name, cache, found)? }
         }
         _ => {
             let found = "teacher needs either run (live) or cache, or model (stored, live)";
@@ -174,26 +142,4 @@ pub(super) fn read_cache(
     };
     stages.push(Stage::Cache(Box::new(cache)));
     Ok(())
-}
-
-pub(super) fn objective(found: Found<'_>, run: &RunSpec) -> String {
-    let Some(teacher) = &run.teacher else { return "text alone".to_owned() };
-    let divergence = match teacher.divergence {
-        DivergenceSpec::ForwardKl => "KL",
-        DivergenceSpec::Nll => "NLL",
-        DivergenceSpec::Mse => "MSE",
-    };
-    let live = teacher.run.as_ref().or(teacher.model.as_ref());
-    let source = match (live, &teacher.cache) {
-        (Some(name), _) => format!("live {name}, whole vocabulary"),
-        (None, Some(name)) => match found.spec.caches.get(name).map(|cache| (cache, kept(name, cache, found))) {
-            Some((cache, Ok(kept))) => {
-                let of = cache.run.as_ref().or(cache.model.as_ref());
-                format!("cached {}, {kept}", of.map_or("", |name| name))
-            }
-            _ => name.clone(),
-        },
-        (None, None) => String::new(),
-    };
-    format!("{source}, tau {}, {divergence}, alpha {}", teacher.temperature, teacher.alpha)
 }

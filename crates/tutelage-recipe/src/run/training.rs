@@ -58,11 +58,11 @@ impl Session<'_> {
     ) -> Result<Flow<Made>, RecipeError> {
         let mut model = self.first_model(plan)?;
         model.set_recompute(plan.recompute);
-        let mut teacher = self.open_teacher(plan, &packed.train)?;
+        let teacher = self.open_teacher(plan, &packed.train)?;
         let job = Job {
             set: &packed.train,
             config: &plan.config,
-            teacher: teacher.as_mut().map(|t| &mut **t as &mut dyn Teacher),
+            teacher: teacher.as_deref(),
             folder,
             fingerprint,
             evaluate: &mut |model| heldout_loss(model, &packed.heldout, plan.eval_sequences),
@@ -121,7 +121,7 @@ impl Session<'_> {
         Ok(match &plan.teacher {
             None => None,
             Some(TeacherSource::Live { teacher }) => Some(Box::new(LiveTeacher::new(self.load_teacher(teacher)?))),
-            Some(TeacherSource::Cache { cache, teacher }) => {
+            Some(TeacherSource::Cache { cache, teacher, .. }) => {
                 let weights = self.teacher_hash(teacher)?;
                 let cache_plan = find(self.plan, cache)?;
                 let sequences = covered(cache_plan, set);

@@ -2,6 +2,7 @@
 
 mod model;
 mod schedule;
+mod teacher;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use model::{LoraSpec, ModelSpec, SizesSpec, StoredSpec, TokenizerSpec};
 pub use schedule::{ScheduleSpec, ShapeSpec};
+pub use teacher::{RowTemperatureSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec};
 
 /// A whole recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -155,48 +157,6 @@ pub struct RunSpec {
     pub teacher: Option<TeacherSpec>,
 }
 
-/// `[runs.teacher]`: give `run` or `model` for a live teacher, or `cache`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TeacherSpec {
-    /// Name of the run whose model teaches live.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<String>,
-    /// Name of a stored model that teaches live, as it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// Name of a cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache: Option<String>,
-    /// Distance between the distributions.
-    #[serde(default)]
-    pub divergence: DivergenceSpec,
-    /// Temperature of the student's distribution in the distance.
-    #[serde(default = "one")]
-    pub student_temperature: f64,
-    /// Whether the distance is multiplied by the square of the teacher's temperature.
-    #[serde(default)]
-    pub temperature_squared: bool,
-    /// Weight of the teacher: `(1 - alpha) CE + alpha D`.
-    pub alpha: ScheduleSpec,
-    /// Temperature of the teacher's distribution.
-    #[serde(default = "ScheduleSpec::one")]
-    pub temperature: ScheduleSpec,
-}
-
-/// `divergence`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DivergenceSpec {
-    /// `KL(teacher || student)`.
-    #[default]
-    ForwardKl,
-    /// `-sum teacher log student`: the same gradient.
-    Nll,
-    /// Squared difference of probabilities.
-    Mse,
-}
-
 /// `[samples]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -240,7 +200,6 @@ defaults! {
     eval_sequences: usize = 64;
     checkpoint_every: u64 = 100;
     keep_checkpoints: usize = 2;
-    one: f64 = 1.0;
     max_tokens: usize = 100;
     temperature: f64 = 0.8;
     top_p: f64 = 0.95;

@@ -71,18 +71,36 @@ pub enum ShapeSpec {
         factor: f64,
         /// Share of the steps between drops.
         every: f64,
+        /// Share of the steps at the beginning where the value is zero; drops are counted from the beginning.
+        #[serde(default)]
+        zero: f64,
+        /// Share of the steps of linear warm-up from zero.
+        #[serde(default)]
+        warmup: f64,
+    },
+    /// In turn `peak` and `floor`.
+    Period {
+        /// Value of the first part of each period.
+        peak: f64,
+        /// Value of the rest.
+        #[serde(default)]
+        floor: f64,
+        /// Share of the steps that a period takes.
+        every: f64,
+        /// Share of a period at `peak`.
+        #[serde(default = "half")]
+        high: f64,
         /// Share of the steps of linear warm-up from zero.
         #[serde(default)]
         warmup: f64,
     },
 }
 
-impl ScheduleSpec {
-    /// The number one.
-    pub(super) fn one() -> Self {
-        ScheduleSpec::Number(1.0)
-    }
+fn half() -> f64 {
+    0.5
+}
 
+impl ScheduleSpec {
     /// The schedule over `steps`, its values inside `range`; `name` is for errors.
     ///
     /// # Errors
@@ -100,11 +118,20 @@ impl ScheduleSpec {
                 ShapeSpec::Wsd { peak, floor, warmup, decay } => {
                     (peak, warmup, vec![("floor", floor)], vec![("decay", decay), ("warmup + decay", warmup + decay)])
                 }
-                ShapeSpec::StepDecay { peak, factor, every, warmup } => {
+                ShapeSpec::StepDecay { peak, factor, every, zero, warmup } => {
                     if !(factor.is_finite() && factor >= 0.0) {
                         return fault("factor", factor, "zero or positive".to_owned());
                     }
-                    (peak, warmup, vec![], vec![("every", every)])
+                    if warmup > 0.0 && zero > 0.0 {
+                        return fault("zero", zero, "0 where there is warmup: both say how it begins".to_owned());
+                    }
+                    if zero > 0.0 && range.0 > 0.0 {
+                        return fault("zero", zero, format!("0: the value must be from {} to {}", range.0, range.1));
+                    }
+                    (peak, warmup, vec![], vec![("every", every), ("zero", zero)])
+                }
+                ShapeSpec::Period { peak, floor, every, high, warmup } => {
+                    (peak, warmup, vec![("floor", floor)], vec![("every", every), ("high", high)])
                 }
             },
         };
@@ -126,8 +153,12 @@ impl ScheduleSpec {
             &ScheduleSpec::Shape(ShapeSpec::Wsd { floor, decay, .. }) => {
                 Shape::Wsd { decay_steps: of_steps(decay), floor }
             }
-            &ScheduleSpec::Shape(ShapeSpec::StepDecay { factor, every, .. }) => {
-                Shape::StepDecay { every: of_steps(every).max(1), factor }
+            &ScheduleSpec::Shape(ShapeSpec::StepDecay { factor, every, zero, .. }) => {
+                Shape::StepDecay { every: of_steps(every).max(1), factor, zero_steps: of_steps(zero) }
+            }
+            &ScheduleSpec::Shape(ShapeSpec::Period { floor, every, high, .. }) => {
+                let every = of_steps(every).max(1);
+                Shape::Period { every, high: (high * every as f64).round() as u64, floor }
             }
         };
         Ok(Schedule { peak, warmup_steps: of_steps(warmup), shape })
@@ -144,8 +175,12 @@ impl fmt::Display for ScheduleSpec {
             ScheduleSpec::Shape(ShapeSpec::Wsd { peak, floor, decay, .. }) => {
                 write!(f, "WSD {peak} to {floor} (decay {decay})")
             }
-            ScheduleSpec::Shape(ShapeSpec::StepDecay { peak, factor, .. }) => {
-                write!(f, "steps from {peak} by {factor}")
+            ScheduleSpec::Shape(ShapeSpec::StepDecay { peak, factor, zero, .. }) => {
+                write!(f, "steps from {peak} by {factor}")?;
+                if *zero > 0.0 { write!(f, ", zero for the first {zero}") } else { Ok(()) }
+            }
+            ScheduleSpec::Shape(ShapeSpec::Period { peak, floor, every, .. }) => {
+                write!(f, "{peak} and {floor} in periods of {every}")
             }
         }
     }

@@ -120,7 +120,7 @@ fn top(top_p: f64, top_k: usize) -> Kept {
 
 /// Log-probabilities of the live teacher, `[row][vocab]`.
 fn live_log_probs(batch: &Batch) -> Vec<Vec<f64>> {
-    let mut live = LiveTeacher::new(teacher());
+    let live = LiveTeacher::new(teacher());
     let Targets::Soft(logits) = live.targets(input(batch)).unwrap() else { panic!("a live teacher is soft") };
     let mut tape = Tape::inference(logits.params);
     let hidden = tape.leaf(logits.hidden);
@@ -137,8 +137,8 @@ fn a_cache_says_what_the_live_teacher_says() {
     let bench = bench("agree", top(1.0, VOCAB));
     assert!(matches!(bench.write(&StopFlag::default()), Outcome::Done(_)));
     let batch = bench.batch(&[4, 0, 8]);
-    let mut cached = CachedTeacher::open(&bench.path(), &bench.header).unwrap();
-    let Targets::TopK(found) = cached.targets(input(&batch)).unwrap() else { panic!("a cache is sparse") };
+    let cached = CachedTeacher::open(&bench.path(), &bench.header).unwrap();
+    let Targets::TopPK(found) = cached.targets(input(&batch)).unwrap() else { panic!("a cache is sparse") };
     let expected = live_log_probs(&batch);
     assert_eq!(found.n_rows(), batch.ids.len());
     for (row, expected) in expected.iter().enumerate() {
@@ -168,8 +168,8 @@ fn samples_are_counts() {
     let bench = bench("samples", Kept::Samples { n: 12, seed: 9 });
     bench.write(&StopFlag::default());
     let batch = bench.batch(&[2]);
-    let mut cached = CachedTeacher::open(&bench.path(), &bench.header).unwrap();
-    let Targets::Sampled(found) = cached.targets(input(&batch)).unwrap() else { panic!("counts") };
+    let cached = CachedTeacher::open(&bench.path(), &bench.header).unwrap();
+    let Targets::Samples(found) = cached.targets(input(&batch)).unwrap() else { panic!("counts") };
     assert!((0..8).all(|row| found.row(row).1.iter().sum::<f32>() == 12.0));
 }
 
@@ -209,7 +209,7 @@ fn a_cache_of_something_else_is_refused_by_name() {
 fn another_text_or_sequence_is_refused_on_use() {
     let bench = bench("text", top(0.95, 10));
     bench.write(&StopFlag::default());
-    let mut cached = CachedTeacher::open(&bench.path(), &bench.header).unwrap();
+    let cached = CachedTeacher::open(&bench.path(), &bench.header).unwrap();
     let mut batch = bench.batch(&[2]);
     batch.ids[3] += 1;
     let error = cached.targets(input(&batch)).err().unwrap();

@@ -8,6 +8,8 @@ mod exp;
 mod exp2_avx512;
 mod instructions;
 mod isa;
+mod ln;
+mod pointwise;
 mod rows;
 mod softmax;
 #[cfg(test)]
@@ -19,9 +21,11 @@ pub(crate) use exp::exp;
 pub(crate) use exp2_avx512::exp2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use instructions::Avx512Bf16;
-pub(crate) use instructions::{Instructions, LANES, load, store};
+pub use instructions::Instructions;
+pub(crate) use instructions::{LANES, load, store};
 pub use isa::{Isa, IsaUnavailable};
 pub(crate) use isa::{SimdTask, multiply_add};
+pub use pointwise::{Entry, Pointwise, Shares, Softmax, ln};
 pub use rows::RowMath;
 pub(crate) use rows::{fold, largest};
 pub use softmax::{PairSums, SoftmaxPair};

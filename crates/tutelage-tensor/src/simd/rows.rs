@@ -28,6 +28,19 @@ impl RowMath {
         self.isa.run(AddScaled { out, row, factor });
     }
 
+    /// The largest element; negative infinity for an empty row.
+    pub fn largest(self, row: &[f32]) -> f32 {
+        self.isa.run(Largest(row))
+    }
+
+    /// Mean and standard deviation of the elements (their squares' mean, not divided by one less).
+    pub fn deviation(self, row: &[f32]) -> (f32, f32) {
+        let n = row.len().max(1) as f64;
+        let mean = row.chunks(1024).map(|row| f64::from(self.isa.run(Squares { row, from: 0.0 }).0)).sum::<f64>() / n;
+        let squares = row.chunks(1024).map(|row| f64::from(self.isa.run(Squares { row, from: mean as f32 }).1));
+        (mean as f32, (squares.sum::<f64>() / n).sqrt() as f32)
+    }
+
     /// `sum a * b`.
     pub fn dot(self, a: &[f32], b: &[f32]) -> f32 {
         self.isa.run(Dot { a, b })
@@ -69,6 +82,41 @@ pub(crate) fn largest(row: &[f32]) -> f32 {
         width /= 2;
     }
     lanes[0]
+}
+
+struct Largest<'a>(&'a [f32]);
+impl SimdTask for Largest<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<I: Instructions>(self) -> f32 {
+        largest(self.0)
+    }
+}
+
+/// Sums of differences from a number, and of their squares.
+struct Squares<'a> {
+    row: &'a [f32],
+    from: f32,
+}
+impl SimdTask for Squares<'_> {
+    type Output = (f32, f32);
+    #[inline(always)]
+    fn run<I: Instructions>(self) -> (f32, f32) {
+        let (mut sums, mut squares) = ([0.0; LANES], [0.0; LANES]);
+        let mut step = |i: usize, x: f32| {
+            let x = x - self.from;
+            sums[i] += x;
+            squares[i] = multiply_add::<I>(x, x, squares[i]);
+        };
+        let (chunks, rest) = self.row.as_chunks::<LANES>();
+        for chunk in chunks {
+            for i in 0..LANES {
+                step(i, chunk[i]);
+            }
+        }
+        rest.iter().enumerate().for_each(|(i, &x)| step(i, x));
+        (fold(sums), fold(squares))
+    }
 }
 
 struct Scale<'a> {

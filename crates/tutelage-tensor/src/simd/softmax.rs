@@ -54,6 +54,51 @@ impl RowMath {
     }
 }
 
+impl RowMath {
+    /// Sums of a pair of rows that stay as they are, `b` not scaled; `lse_a` is that of `a`.
+    pub fn pair_sums(self, a: &[f32], lse_a: f32, b: &[f32]) -> PairSums {
+        assert_eq!(a.len(), b.len(), "a pair of rows");
+        let pairs = a.chunks(BLOCK).zip(b.chunks(BLOCK));
+        let sums: Vec<(BlockSum, [f32; 2])> = pairs.map(|(a, b)| self.isa.run(Moments { a, b })).collect();
+        let lse_b = log_sum(&sums.iter().map(|block| block.0).collect::<Vec<_>>());
+        let dot = |which: usize| {
+            sums.iter().map(|(block, dots)| f64::from(share(block, lse_b)) * f64::from(dots[which])).sum::<f64>() as f32
+        };
+        PairSums { lse_a, lse_b, b_dot_b: dot(0), b_dot_a: dot(1) }
+    }
+}
+
+/// Exponentials of `b` against its largest: their sum, and their products with `b` and `a`.
+struct Moments<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+}
+impl SimdTask for Moments<'_> {
+    type Output = (BlockSum, [f32; 2]);
+    #[inline(always)]
+    fn run<I: Instructions>(self) -> (BlockSum, [f32; 2]) {
+        let max = largest(self.b);
+        let (mut sum, mut dots) = ([0.0; LANES], [[0.0; LANES]; 2]);
+        let mut step = |i: usize, a: f32, b: f32| {
+            let e = exp::<I>(b - max);
+            sum[i] += e;
+            dots[0][i] = multiply_add::<I>(e, b, dots[0][i]);
+            dots[1][i] = multiply_add::<I>(e, a, dots[1][i]);
+        };
+        let (chunks_a, rest_a) = self.a.as_chunks::<LANES>();
+        let (chunks_b, rest_b) = self.b.as_chunks::<LANES>();
+        for (a, b) in chunks_a.iter().zip(chunks_b) {
+            for i in 0..LANES {
+                step(i, a[i], b[i]);
+            }
+        }
+        for (i, (&a, &b)) in rest_a.iter().zip(rest_b).enumerate() {
+            step(i, a, b);
+        }
+        (BlockSum { max, sum: fold(sum) }, dots.map(fold))
+    }
+}
+
 /// What is subtracted from what, see [`RowMath::softmax_difference`].
 #[derive(Debug, Clone, Copy)]
 pub struct SoftmaxPair {
@@ -84,6 +129,12 @@ impl PairSums {
     /// Where there is no second row.
     pub fn of_one(lse_a: f32) -> Self {
         Self { lse_a, lse_b: 0.0, b_dot_b: 0.0, b_dot_a: 0.0 }
+    }
+
+    /// `(sum t log q, sum t log t)` for `t = softmax(scale_b b)` and `q = softmax(a)`.
+    pub fn of_teacher(self, scale_b: f32) -> (f64, f64) {
+        let cross = f64::from(self.b_dot_a) - f64::from(self.lse_a);
+        (cross, f64::from(scale_b * self.b_dot_b) - f64::from(self.lse_b))
     }
 }
 
@@ -204,11 +255,11 @@ impl SimdTask for ExponentiatePair<'_> {
 }
 
 /// `a = weight_a a - weight_b b`.
-struct Difference<'a> {
-    a: &'a mut [f32],
-    b: &'a [f32],
-    weight_a: f32,
-    weight_b: f32,
+pub(super) struct Difference<'a> {
+    pub(super) a: &'a mut [f32],
+    pub(super) b: &'a [f32],
+    pub(super) weight_a: f32,
+    pub(super) weight_b: f32,
 }
 impl SimdTask for Difference<'_> {
     type Output = ();

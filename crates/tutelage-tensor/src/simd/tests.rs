@@ -115,3 +115,77 @@ fn block_product_agrees_with_loops() {
         }
     }
 }
+
+#[test]
+fn ln_agrees_with_f64() {
+    struct All<'a>(&'a [f32]);
+    impl SimdTask for All<'_> {
+        type Output = Vec<f32>;
+        #[inline(always)]
+        fn run<I: Instructions>(self) -> Vec<f32> {
+            self.0.iter().map(|&x| ln::<I>(x)).collect()
+        }
+    }
+    let mut xs: Vec<f32> = (-870..=880).map(|i| (f64::from(i) / 10.0).exp() as f32).collect();
+    xs.extend((1..4000).map(|i| i as f32 / 2000.0));
+    for isa in available() {
+        for (&x, y) in xs.iter().zip(isa.run(All(&xs))) {
+            let exact = f64::from(x).ln();
+            assert!((f64::from(y) - exact).abs() < 2e-7 * exact.abs().max(1.0), "{isa}: ln({x}) = {y}, exact {exact}");
+        }
+        for y in isa.run(All(&[0.0, -1.0, 1e-40, f32::MIN_POSITIVE])) {
+            assert!((y - Entry::LOWEST).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn distances_and_their_gradients_agree_with_f64() {
+    /// `q (log q - log t)`: its derivative with respect to `log q` is that plus `q`.
+    #[derive(Clone, Copy)]
+    struct Reverse;
+    impl Pointwise for Reverse {
+        #[inline(always)]
+        fn at<I: Instructions>(self, e: Entry) -> [f32; 2] {
+            let value = e.q * (e.log_q - e.log_t);
+            [value, value + e.q]
+        }
+    }
+    for isa in available() {
+        let math = RowMath::new(isa);
+        for n in [1, 5, 16, 33, 2500] {
+            let (a, b) = (wave(n, 5.0), wave(n + 3, 4.0)[3..].to_vec());
+            let (scale_a, scale_b) = (0.5f32, 0.25f32);
+            let log_softmax = |row: &[f32], scale: f32| -> Vec<f64> {
+                let lse = row.iter().map(|&x| f64::from(x * scale).exp()).sum::<f64>().ln();
+                row.iter().map(|&x| f64::from(x * scale) - lse).collect()
+            };
+            let (log_q, log_t) = (log_softmax(&a, scale_a), log_softmax(&b, scale_b));
+            let value: f64 = log_q.iter().zip(&log_t).map(|(q, t)| q.exp() * (q - t)).sum();
+            let (mut x, mut y) = (a.clone(), b.clone());
+            let lse = [math.log_sum_exp(&x, scale_a), math.log_sum_exp(&y, scale_b)];
+            let q = Softmax { logits: &mut x, scale: scale_a, lse: lse[0] };
+            let t = Softmax { logits: &mut y, scale: scale_b, lse: lse[1] };
+            let found = math.pointwise(Reverse, q, t, Some(Shares { distance: 3.0, q: 0.5 }));
+            assert!((found - value).abs() < 1e-5, "{isa} n {n}: {found} {value}");
+            for (i, &x) in x.iter().enumerate() {
+                let exact = log_q[i].exp() * (3.0 * (log_q[i] - log_t[i] - value) + 0.5);
+                assert!((f64::from(x) - exact).abs() < 1e-5, "{isa} n {n}: {x} {exact}");
+            }
+            let sums = math.pair_sums(&a, 0.0, &b);
+            let t = log_softmax(&b, 1.0);
+            let dot = |row: &[f32]| row.iter().zip(&t).map(|(&x, t)| f64::from(x) * t.exp()).sum::<f64>();
+            assert!(
+                (f64::from(sums.b_dot_a) - dot(&a)).abs() < 1e-5 && (f64::from(sums.b_dot_b) - dot(&b)).abs() < 1e-5
+            );
+            assert!((f64::from(sums.lse_b) - (f64::from(b[0]) - t[0])).abs() < 1e-5);
+            let mean = a.iter().map(|&x| f64::from(x)).sum::<f64>() / n as f64;
+            let squares = a.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n as f64;
+            let (found_mean, deviation) = math.deviation(&a);
+            assert!(
+                (f64::from(found_mean) - mean).abs() < 1e-5 && (f64::from(deviation) - squares.sqrt()).abs() < 1e-5
+            );
+            assert_eq!(math.largest(&a), a.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        }
+    }
+}

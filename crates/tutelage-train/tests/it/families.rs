@@ -35,7 +35,7 @@ fn ten_steps_agree_with_pytorch() {
             .map(|step| {
                 let outcome = learner.step(std::slice::from_ref(&batch), &config, step, None).unwrap();
                 assert_eq!(outcome.balance.is_some(), kind == "mixtral");
-                outcome.terms.loss
+                outcome.losses.loss
             })
             .collect();
         assert_close(&format!("{kind} losses"), &losses, &fixture.get("losses").1, 2e-4, 2e-4);
@@ -78,7 +78,7 @@ fn adapters_learn() {
     for precision in [Precision::F32, Precision::Bf16] {
         let mut learner = Learner::new(stored.adapted(&device, precision, lora.clone(), 3).unwrap());
         let losses: Vec<f64> = (0..12)
-            .map(|step| learner.step(std::slice::from_ref(&batch), &config, step, None).unwrap().terms.loss)
+            .map(|step| learner.step(std::slice::from_ref(&batch), &config, step, None).unwrap().losses.loss)
             .collect();
         assert!(losses[11] < 0.6 * losses[0], "{losses:?}");
         let folder = std::env::temp_dir().join(format!("tutelage-adapters-{}", std::process::id()));
@@ -86,7 +86,7 @@ fn adapters_learn() {
         learner.into_model().save_adapters(&folder).unwrap();
         let merged = StoredModel::open(&fixtures.join("qwen3")).unwrap().merged(&folder).unwrap();
         let mut merged = Learner::new(merged.decoder(Params::new(&device, precision)).unwrap());
-        let after = merged.step(std::slice::from_ref(&batch), &config, 0, None).unwrap().terms.loss;
+        let after = merged.step(std::slice::from_ref(&batch), &config, 0, None).unwrap().losses.loss;
         assert!(after < losses[11] + 0.05, "merged: {after} after {losses:?}");
         remove_folder(&folder).unwrap();
     }

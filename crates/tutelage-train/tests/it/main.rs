@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod families;
+mod taught;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tutelage_data::{PackedSet, Shard, ShardWriter, Tail};
-use tutelage_loss::{Divergence, Schedule, Targets, Teacher, TeacherError, TeacherInput};
+use tutelage_loss::{Schedule, Targets, Teacher, TeacherError, TeacherInput};
 use tutelage_model::{Decoder, DecoderConfig, Family, Options, RopeScaling};
 use tutelage_run::records::MetricsRecord;
 use tutelage_run::{
@@ -45,8 +47,8 @@ fn set(folder: &Path) -> PackedSet {
     PackedSet::new(Arc::new(Shard::open(&stem).unwrap()), 12, Some(1), Tail::Drop).unwrap()
 }
 
-fn model(n_threads: usize, d_ff: usize) -> Decoder {
-    let config = DecoderConfig {
+fn decoder_config(d_ff: usize) -> DecoderConfig {
+    DecoderConfig {
         family: Family::InternLm2,
         vocab_size: 30,
         d_model: 16,
@@ -65,8 +67,12 @@ fn model(n_threads: usize, d_ff: usize) -> Decoder {
         bos: Some(1),
         eos: 2,
         more_eos: Vec::new(),
-    };
-    Decoder::random(config, &Device::cpu(n_threads, Isa::detect()).unwrap(), Precision::Bf16, 3).unwrap()
+    }
+}
+
+fn model(n_threads: usize, d_ff: usize) -> Decoder {
+    let device = Device::cpu(n_threads, Isa::detect()).unwrap();
+    Decoder::random(decoder_config(d_ff), &device, Precision::Bf16, 3).unwrap()
 }
 
 fn config() -> TrainConfig {
@@ -117,14 +123,14 @@ impl<'a> Run<'a> {
     fn go(
         self,
         set: &PackedSet,
-        teacher: Option<&mut dyn Teacher>,
+        teacher: Option<&dyn Teacher>,
         observer: &mut dyn Observer,
         stop: &StopFlag,
     ) -> Result<Outcome, TrainError> {
         let job = Job {
             set,
             config: &self.config,
-            teacher: teacher.map(|t| t as &mut dyn Teacher),
+            teacher,
             folder: self.folder,
             fingerprint: &self.fingerprint,
             evaluate: &mut |model| f64::from(model.params().get(model.head()).values()[0]),
@@ -257,18 +263,18 @@ fn a_checkpoint_of_other_settings_or_shapes_is_refused() {
 }
 
 /// Supplies log-probabilities that are no numbers from the second step on.
-struct Broken(u64);
+struct Broken(AtomicU64);
 
 impl Teacher for Broken {
-    fn targets(&mut self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError> {
-        self.0 += 1;
+    fn targets(&self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError> {
+        let step = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         let mut out = tutelage_loss::SparseTargets::new();
         for _ in input.ids {
             out.ids.push(3);
-            out.values.push(if self.0 > 4 { f32::NAN } else { 0.0 });
+            out.values.push(if step > 4 { f32::NAN } else { 0.0 });
             out.end_row();
         }
-        Ok(Targets::TopK(out))
+        Ok(Targets::TopPK(out))
     }
 }
 
@@ -277,17 +283,11 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint() {
     let folder = Folder::new("nan");
     let set = set(&folder.0);
     let path = folder.0.join("run");
-    let distillation = Distillation {
-        alpha: Schedule::constant(0.5),
-        temperature: Schedule::constant(1.0),
-        student_temperature: 1.0,
-        divergence: Divergence::ForwardKl,
-        temperature_squared: false,
-    };
+    let distillation = Distillation::mix(Schedule::constant(0.5));
     let config = TrainConfig { distillation: Some(distillation), ..config() };
-    let mut teacher = Broken(0);
+    let teacher = Broken(AtomicU64::new(0));
     let run = Run::new(&path, config);
-    let error = run.go(&set, Some(&mut teacher), &mut Silent, &StopFlag::default()).unwrap_err();
+    let error = run.go(&set, Some(&teacher), &mut Silent, &StopFlag::default()).unwrap_err();
     assert!(!error.is_request());
     let message = error.to_string();
     assert!(message.contains("step 5: the loss is NaN") && message.contains("step 3 is kept"), "{message}");

@@ -56,7 +56,7 @@ fn a_recipe_runs_from_text_to_report() {
 #[test]
 fn steps_are_measured_with_every_teacher() {
     let bench = Bench::new("bench");
-    for teacher in ["none", "live", "cached"] {
+    for teacher in ["none", "live", "cache"] {
         let shape = ["bench", "step", "--shape", "32,1,2,1,48,60,2,40", "--repeats", "2", "--teacher", teacher];
         let text = bench.succeed(&[&shape[..], &["--json"]].concat());
         let step = &serde_json::from_str::<serde_json::Value>(&text).unwrap()["step"];
@@ -79,6 +79,40 @@ fn overrides_reach_the_run_and_its_resolved_recipe() {
 }
 
 #[test]
+fn every_setting_of_a_teacher_reaches_its_run() {
+    let bench = Bench::new("settings");
+    let cached = "tail = true\nguided = true\ndivergence = \"skew_reverse_kl\"\nskew = 0.1\nstudent_temperature = 1.5";
+    bench.edit("tiny.toml", "temperature = 2.0", cached);
+    let live = "divergence = \"jsd\"\nbeta = 0.3\nstudent_temperature = \"teacher\"\ntemperature_squared = true\n\
+                temperature = { per_row = \"entropy\", certain = 3, uncertain = { shape = \"linear\", peak = 1, end = 0.5 } }\n\
+                text_weight = { shape = \"period\", peak = 1, every = 0.5 }\nteacher_weight = 2";
+    bench.edit("tiny.toml", "alpha = 0.9", live);
+    bench.succeed(&["run", "tiny.toml", "--out", "out"]);
+    let summary: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bench.path("out/summary.json")).unwrap()).unwrap();
+    let objective = |name: &str| {
+        let models = summary["models"].as_array().unwrap();
+        let model = models.iter().find(|model| model["name"] == name).unwrap();
+        model["objective"].as_str().unwrap().to_owned()
+    };
+    let expected = "live teacher, whole vocabulary, tau 3 to linear 1 to 0.5 by entropy on both sides times its square, \
+                    JSD 0.3, weights 1 and 0 in periods of 0.5 and 2";
+    assert_eq!(objective("live-seed-1"), expected);
+    let expected = "cached teacher, top-0.95-20 and tail, tau 1, the student's 1.5, skew reverse KL 0.1 where the teacher is \
+                    right, alpha WSD 0.9 to 0 (decay 0.1)";
+    assert_eq!(objective("cached"), expected);
+    let metrics = std::fs::read_to_string(bench.path("out/models/cached/metrics.jsonl")).unwrap();
+    for line in metrics.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let taught = line["taught"].as_f64().unwrap();
+        assert!(taught > 0.0 && taught < 1.0 && line["kl"].as_f64().unwrap() > 0.0, "{line}");
+    }
+    let resolved = std::fs::read_to_string(bench.path("out/recipe.resolved.toml")).unwrap();
+    std::fs::write(bench.path("again.toml"), resolved).unwrap();
+    bench.succeed(&["plan", "again.toml"]);
+}
+
+#[test]
 fn other_targets_schedules_and_recompute_train_too() {
     let bench = Bench::new("others");
     bench.edit("tiny.toml", "top_p = 0.95\ntop_k = 20", "samples = 12");
@@ -91,12 +125,14 @@ fn other_targets_schedules_and_recompute_train_too() {
     let metrics = std::fs::read_to_string(bench.path("kept/models/live-seed-1/metrics.jsonl")).unwrap();
     let alphas: Vec<f64> = metrics
         .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["alpha"].as_f64().unwrap())
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["teacher_weight"].as_f64().unwrap())
         .collect();
     // Steps 4, 6, 8 and 12 of 12, a drop after every 4.
     for (found, expected) in alphas.iter().zip([0.9, 0.09, 0.09, 0.009]) {
         assert!((found - expected).abs() < 1e-12, "{alphas:?}");
     }
+    let line: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+    assert!(line["kl"].as_f64().unwrap() > 0.0 && line["taught"].is_null(), "{line}");
     // Blocks computed again give the same bits.
     bench.succeed(&["run", "tiny.toml", "--out", "again", "--set", "training.all.recompute=true"]);
     let weights = |run: &str| std::fs::read(bench.path(run).join("models/cached/model/model.safetensors")).unwrap();

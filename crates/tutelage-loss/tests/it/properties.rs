@@ -1,0 +1,215 @@
+//! What holds of the formulas whatever the numbers.
+
+use tutelage_loss::{Divergence, Mixture, Objective, SparseTargets, TargetKind, Targets, Temperature, Terms};
+use tutelage_tensor::kernels::linear_loss::TeacherLogits;
+use tutelage_tensor::{Device, Grads, Isa, Params, Precision, Tape, Tensor};
+use tutelage_testkit::{assert_close, wave};
+
+use crate::differences::ALL;
+
+const V: usize = 40;
+
+/// An output layer whose logits are the hidden states themselves, so that its input's gradient is that of the logits.
+struct Bench {
+    device: Device,
+    params: Params,
+    head: tutelage_tensor::ParamId,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let device = Device::cpu(2, Isa::detect()).unwrap();
+        let mut params = Params::new(&device, Precision::F32);
+        let mut identity = vec![0.0; V * V];
+        (0..V).for_each(|i| identity[i * V + i] = 1.0);
+        let head = params.push("head", [V, V], &identity);
+        Self { device, params, head }
+    }
+
+    fn rows(&self, rows: &[f64]) -> Tensor {
+        let rows: Vec<f32> = rows.iter().map(|&x| x as f32).collect();
+        Tensor::from_f32(&self.device, [rows.len() / V, V], &rows)
+    }
+
+    fn whole(&self, logits: &[f64]) -> Targets<'_> {
+        Targets::Soft(TeacherLogits { hidden: self.rows(logits), params: &self.params, head: self.head })
+    }
+
+    /// Sums of the terms, and the gradient of the logits `[t, V]`.
+    fn run(&self, logits: &[f64], labels: &[i32], objective: Objective, targets: &Targets<'_>) -> (Terms, Vec<f64>) {
+        let mixture = Mixture { objective, ..Mixture::text(labels, 1.0) }.with_targets(targets);
+        let live = match targets {
+            Targets::Soft(logits) => Some(logits),
+            _ => None,
+        };
+        let mut tape = Tape::training(&self.params);
+        let leaf = tape.leaf(self.rows(logits));
+        let mut grads = Grads::zeros(&self.params);
+        let (sums, leaves) = tape.linear_loss_backward(&leaf, self.head, live, &mixture, &mut grads);
+        let gradient = leaves.of(&leaf).unwrap();
+        (Terms::from_sums(&sums), gradient.slice::<f32>().iter().map(|&x| f64::from(x)).collect())
+    }
+}
+
+/// `softmax` of a row of logits.
+fn softmax(row: &[f64]) -> Vec<f64> {
+    let z: f64 = row.iter().map(|x| x.exp()).sum();
+    row.iter().map(|x| x.exp() / z).collect()
+}
+
+/// Entries of rows with log-probabilities, in the order of their numbers.
+fn kept(rows: &[Vec<(u32, f64)>]) -> SparseTargets {
+    let mut out = SparseTargets::new();
+    for row in rows {
+        out.ids.extend(row.iter().map(|entry| entry.0));
+        out.values.extend(row.iter().map(|entry| entry.1 as f32));
+        out.end_row();
+    }
+    out
+}
+
+#[test]
+fn a_tail_of_nothing_is_the_whole_distribution() {
+    let bench = Bench::new();
+    let (student, teacher) = (wave(3 * V, 1, 3.0), wave(3 * V, 2, 3.0));
+    let all = teacher.chunks(V).map(|row| (0..V as u32).zip(softmax(row).iter().map(|p| p.ln())).collect());
+    let (whole, kept) = (bench.whole(&teacher), Targets::TopPK(kept(&all.collect::<Vec<_>>())));
+    for divergence in ALL.into_iter().filter(|&d| d != Divergence::LogitMse) {
+        let objective = Objective { divergence, ..Objective::mix(0.5) };
+        let (expected, slopes) = bench.run(&student, &[1, 2, 3], objective, &whole);
+        let (found, gradient) = bench.run(&student, &[1, 2, 3], Objective { tail: true, ..objective }, &kept);
+        assert_close(&format!("{divergence:?}"), &[found.kd, found.kl], &[expected.kd, expected.kl], 1e-5, 1e-5);
+        assert_close(&format!("{divergence:?}"), &gradient, &slopes, 1e-6, 1e-4);
+    }
+}
+
+#[test]
+fn a_tail_says_less_than_the_whole_and_more_the_more_is_kept() {
+    let bench = Bench::new();
+    let (student, teacher) = (wave(V, 1, 3.0), wave(V, 2, 3.0));
+    let p = softmax(&teacher);
+    let mut order: Vec<u32> = (0..V as u32).collect();
+    order.sort_by(|&a, &b| p[b as usize].total_cmp(&p[a as usize]));
+    let objective = Objective { tail: true, ..Objective::mix(1.0) };
+    let of = |k: usize| {
+        let row = order[..k].iter().map(|&id| (id, p[id as usize].ln())).collect();
+        bench.run(&student, &[0], objective, &Targets::TopPK(kept(&[row]))).0.kd
+    };
+    let values: Vec<f64> = [1, 4, 10, 20, V].map(of).to_vec();
+    assert!(values.is_sorted_by(|a, b| *a <= b + 1e-6), "{values:?}");
+}
+
+#[test]
+fn counts_of_samples_have_the_whole_gradient_on_average() {
+    const ROWS: usize = 4000;
+    const DRAWS: usize = 12;
+    let bench = Bench::new();
+    let (student, teacher) = (wave(V, 1, 2.0), wave(V, 2, 2.0));
+    let p = softmax(&teacher);
+    let mut uniform = wave(ROWS * DRAWS, 3, 0.5).into_iter().map(|u| u + 0.5);
+    let mut counts = SparseTargets::new();
+    for _ in 0..ROWS {
+        let mut row = [0.0f32; V];
+        for u in uniform.by_ref().take(DRAWS) {
+            let mut sum = 0.0;
+            let id = p.iter().position(|p| {
+                sum += p;
+                u < sum
+            });
+            row[id.unwrap_or(V - 1)] += 1.0;
+        }
+        for (id, &count) in row.iter().enumerate().filter(|(_, count)| **count > 0.0) {
+            counts.ids.push(id as u32);
+            counts.values.push(count);
+        }
+        counts.end_row();
+    }
+    let repeated: Vec<f64> = (0..ROWS).flat_map(|_| student.clone()).collect();
+    let (samples, whole) = (Targets::Samples(counts), bench.whole(&teacher));
+    for divergence in [Divergence::ForwardKl, Divergence::Nll, Divergence::Mse] {
+        let objective = Objective { divergence, ..Objective::mix(1.0) };
+        let (_, exact) = bench.run(&student, &[0], objective, &whole);
+        let (_, gradients) = bench.run(&repeated, &[0; ROWS], objective, &samples);
+        for (i, exact) in exact.iter().enumerate() {
+            let of_rows = || gradients.iter().skip(i).step_by(V);
+            let mean = of_rows().sum::<f64>() / ROWS as f64;
+            let variance = of_rows().map(|x| (x - mean).powi(2)).sum::<f64>() / (ROWS - 1) as f64;
+            // Four and a half standard errors: one of 120 falls outside once in a thousand seeds.
+            let bound = 4.5 * (variance / ROWS as f64).sqrt() + 1e-6;
+            assert!((mean - exact).abs() < bound, "{divergence:?} {i}: {mean} {exact} {bound}");
+        }
+    }
+}
+
+#[test]
+fn the_ends_of_jsd_are_the_two_directions_of_kl_and_jump() {
+    let bench = Bench::new();
+    let (student, teacher) = (wave(V, 1, 2.0), wave(V, 2, 2.0));
+    let whole = bench.whole(&teacher);
+    let of = |divergence| bench.run(&student, &[0], Objective { divergence, ..Objective::mix(1.0) }, &whole).0.kd;
+    let (forward, reverse) = (of(Divergence::ForwardKl), of(Divergence::ReverseKl));
+    assert_eq!((of(Divergence::Jsd { beta: 0.0 }), of(Divergence::Jsd { beta: 1.0 })), (forward, reverse));
+    let (near_zero, near_one) = (of(Divergence::Jsd { beta: 1e-3 }), of(Divergence::Jsd { beta: 0.999 }));
+    assert_close("slopes at the ends", &[near_zero, near_one], &[1e-3 * forward, 1e-3 * reverse], 0.0, 0.02);
+    assert!(of(Divergence::Jsd { beta: 0.5 }) <= std::f64::consts::LN_2);
+}
+
+#[test]
+fn a_teacher_s_zero_stays_finite() {
+    let bench = Bench::new();
+    let (student, mut teacher) = (wave(V, 1, 2.0), wave(V, 2, 2.0));
+    teacher[5] = -1e30;
+    teacher[6] = -200.0;
+    let whole = bench.whole(&teacher);
+    let mut rest = Vec::new();
+    for divergence in ALL.into_iter().filter(|&d| d != Divergence::LogitMse) {
+        let objective = Objective { divergence, ..Objective::mix(1.0) };
+        let (terms, gradient) = bench.run(&student, &[0], objective, &whole);
+        assert!(terms.kd.is_finite() && gradient.iter().all(|x| x.is_finite()), "{divergence:?}");
+        // What the teacher thinks impossible loses mass, or nothing is said of it.
+        assert!(gradient[5] >= -1e-7, "{divergence:?}: {}", gradient[5]);
+        assert!(gradient.iter().sum::<f64>().abs() < 1e-5, "{divergence:?}: a constant is nobody's");
+        rest.push(terms.kd);
+    }
+    assert!(rest[0] > 0.0);
+}
+
+#[test]
+fn rows_without_labels_teach_nothing() {
+    let bench = Bench::new();
+    let (student, teacher) = (wave(2 * V, 1, 2.0), wave(2 * V, 2, 2.0));
+    let row = |id: u32| vec![(id, -0.1), (id + 7, -2.5)];
+    for targets in [Targets::Hard, bench.whole(&teacher), Targets::TopPK(kept(&[row(1), row(2)]))] {
+        for objective in
+            [Objective::mix(0.5), Objective { divergence: Divergence::SkewKl { skew: 0.1 }, ..Objective::mix(1.0) }]
+        {
+            let (terms, gradient) = bench.run(&student, &[-1, -1], objective, &targets);
+            assert_eq!(terms, Terms::default());
+            assert!(gradient.iter().all(|&x| x == 0.0));
+        }
+    }
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_refused() {
+    let mix = Objective::mix(0.5);
+    let with = |divergence| Objective { divergence, ..mix };
+    let tail = Objective { tail: true, ..mix };
+    let warm = Objective { temperature: Temperature::Fixed(2.0), ..mix };
+    let refused = |objective: Objective, kind, word: &str| {
+        let found = objective.check(kind).unwrap_err();
+        assert!(found.contains(word), "{found}");
+    };
+    refused(with(Divergence::ReverseKl), TargetKind::TopPK, "infinite");
+    refused(with(Divergence::Jsd { beta: 1.0 }), TargetKind::TopPK, "infinite");
+    refused(with(Divergence::Jsd { beta: 0.5 }), TargetKind::Samples, "linear");
+    refused(warm, TargetKind::Samples, "temperature 1");
+    refused(tail, TargetKind::Whole, "tail is for");
+    refused(tail, TargetKind::Samples, "tail is for");
+    refused(Objective { tail: true, ..warm }, TargetKind::TopPK, "temperature 1");
+    refused(Objective { divergence: Divergence::LogitMse, ..tail }, TargetKind::TopPK, "no logit");
+    for divergence in ALL {
+        with(divergence).check(TargetKind::Whole).unwrap();
+    }
+    Objective { divergence: Divergence::ReverseKl, ..tail }.check(TargetKind::TopPK).unwrap();
+}

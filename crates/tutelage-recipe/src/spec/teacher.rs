@@ -1,0 +1,150 @@
+//! `[runs.teacher]`: who teaches a run, and how that enters its loss.
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::ScheduleSpec;
+
+/// `[runs.teacher]`: give `run` or `model` for a live teacher, or `cache`; and `alpha`, or `text_weight` and
+/// `teacher_weight`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeacherSpec {
+    /// Name of the run whose model teaches live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Name of a stored model that teaches live, as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Name of a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
+    /// Distance between the distributions: `forward_kl` (teacher first), `reverse_kl`, `jsd` (with `beta`), `skew_kl` and
+    /// `skew_reverse_kl` (with `skew`), `total_variation`, `nll` (the gradient of `forward_kl`), `mse` (of probabilities),
+    /// `logit_mse`.
+    #[serde(default = "forward_kl")]
+    pub divergence: String,
+    /// Weight of the teacher in the mixture of `jsd`, from 0 (forward KL) to 1 (reverse KL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta: Option<f64>,
+    /// Share of the first distribution in the mixture of `skew_kl` and `skew_reverse_kl`, below 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skew: Option<f64>,
+    /// Temperature of the student's distribution in the distance: a number, or `"teacher"` for the teacher's.
+    #[serde(default = "StudentTemperatureSpec::one")]
+    pub student_temperature: StudentTemperatureSpec,
+    /// Whether the distance is multiplied by the square of the teacher's temperature.
+    #[serde(default)]
+    pub temperature_squared: bool,
+    /// Whether what a cache of the most likely entries leaves out is one more class, on both sides; else what it keeps is
+    /// renormalised.
+    #[serde(default)]
+    pub tail: bool,
+    /// Whether only tokens are taught that the teacher finds most likely itself.
+    #[serde(default)]
+    pub guided: bool,
+    /// Weight of the teacher: `(1 - alpha) CE + alpha D`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<ScheduleSpec>,
+    /// Weight of the cross-entropy with the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_weight: Option<ScheduleSpec>,
+    /// Weight of the distance to the teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher_weight: Option<ScheduleSpec>,
+    /// Temperature of the teacher's distribution.
+    #[serde(default = "TemperatureSpec::one")]
+    pub temperature: TemperatureSpec,
+}
+
+/// `temperature`: a schedule, or a table with `per_row` for a temperature of each token's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value", untagged)]
+pub enum TemperatureSpec {
+    /// The same for all tokens.
+    Schedule(ScheduleSpec),
+    /// Each token's own.
+    PerRow(RowTemperatureSpec),
+}
+
+/// A table with `per_row`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "per_row", rename_all = "snake_case", deny_unknown_fields)]
+pub enum RowTemperatureSpec {
+    /// `factor` times the standard deviation of the teacher's logits.
+    Deviation {
+        /// What multiplies the deviation.
+        factor: ScheduleSpec,
+    },
+    /// Between two values, by the entropy of the teacher's distribution.
+    Entropy {
+        /// Where one entry has all the mass.
+        certain: ScheduleSpec,
+        /// Where all have the same.
+        uncertain: ScheduleSpec,
+    },
+}
+
+/// `student_temperature`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub enum StudentTemperatureSpec {
+    /// A number.
+    Number(f64),
+    /// `"teacher"`.
+    Teacher,
+}
+
+fn forward_kl() -> String {
+    "forward_kl".to_owned()
+}
+
+impl TemperatureSpec {
+    /// The number one.
+    fn one() -> Self {
+        Self::Schedule(ScheduleSpec::Number(1.0))
+    }
+}
+
+impl TryFrom<Value> for TemperatureSpec {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        let is_per_row = value.as_table().is_some_and(|table: &Table| table.contains_key("per_row"));
+        let read = match is_per_row {
+            true => RowTemperatureSpec::deserialize(value).map(Self::PerRow),
+            false => ScheduleSpec::deserialize(value).map(Self::Schedule),
+        };
+        read.map_err(|error| {
+            format!("{} (a temperature of each token's own is a table with 'per_row')", error.message())
+        })
+    }
+}
+
+impl StudentTemperatureSpec {
+    fn one() -> Self {
+        Self::Number(1.0)
+    }
+}
+
+impl TryFrom<Value> for StudentTemperatureSpec {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Float(number) => Ok(Self::Number(number)),
+            Value::Integer(number) => Ok(Self::Number(number as f64)),
+            Value::String(name) if name == "teacher" => Ok(Self::Teacher),
+            other => Err(format!("student_temperature = {other}: must be a number, or \"teacher\"")),
+        }
+    }
+}
+
+impl From<StudentTemperatureSpec> for Value {
+    fn from(spec: StudentTemperatureSpec) -> Self {
+        match spec {
+            StudentTemperatureSpec::Number(number) => Value::Float(number),
+            StudentTemperatureSpec::Teacher => Value::String("teacher".to_owned()),
+        }
+    }
+}
