@@ -9,7 +9,7 @@ use tutelage_data::{Batch, PackedSet, Shard, ShardWriter, Tail};
 use tutelage_loss::{Divergence, Objective, Schedule, TargetKind, Teacher};
 use tutelage_model::Decoder;
 use tutelage_run::{RandomStream, StopFlag, create_folder, hash_bytes, peak_memory_bytes, remove_folder};
-use tutelage_teacher::cache::{self, CacheHeader, Kept};
+use tutelage_teacher::cache::{self, CacheHeader, Kept, ModelSource};
 use tutelage_teacher::{CachedTeacher, LiveTeacher};
 use tutelage_tensor::{Device, Params, Precision};
 use tutelage_train::{Distillation, Learner, TrainConfig};
@@ -211,7 +211,8 @@ fn teacher(
             let sequences: Vec<usize> = (0..set.n_sequences()).collect();
             let header = CacheHeader::new(set, &sequences, &hash_bytes(b"bench teacher"), shape.vocab_size, KEPT);
             let path = folder.join("cache");
-            cache::write(&path, &header, &model, set, &sequences, &StopFlag::default(), &mut |_| ())?;
+            let mut source = ModelSource { teacher: &model, kept: KEPT };
+            cache::write(&path, &header, &mut source, set, &sequences, &StopFlag::default(), &mut |_| ())?;
             Some(Box::new(CachedTeacher::open(&path, &header)?))
         }
     })

@@ -19,6 +19,7 @@ pub mod plan;
 pub mod run;
 pub mod spec;
 mod stored;
+mod teacher;
 mod tokenizer;
 
 pub use convert::{ConvertRequest, Converted, convert};
@@ -30,6 +31,7 @@ pub use generate::{
 };
 pub use inspect::{Finding, Workload, inspect};
 pub use load::{Recipe, load};
+pub use teacher::{CacheReport, cache_stats, verify_cache};
 pub use tokenizer::{BuildRequest, Compression, build_tokenizer, open_tokenizer};
 pub use tutelage_generate::{Grammar, Sampling, SpeculationStats};
 pub use tutelage_tensor::Weights;

@@ -2,7 +2,7 @@
 //!
 //! # Tour
 //! - [`write_atomic`], [`AtomicFile`] and [`AtomicFolder`]: beside, fsync, rename; never half a file.
-//! - [`MappedFile`]: a read-only memory map. [`RunLock`]: one process a run folder.
+//! - [`MappedFile`]: a read-only memory map. [`{FileLock, RunLock}`]: one process a run folder.
 //! - [`struct@Hash`]: what a file was made from. [`Journal`]: lines that are only ever appended, and cut back
 //!   to a checkpoint. [`EventFile`]: the same numbers for TensorBoard.
 //! - [`RandomStream`]: numbers that depend on (seed, purpose) alone.
@@ -26,7 +26,7 @@ pub use error::{FileError, read_bytes, read_json, read_text};
 pub use events::{Event, Observer, Silent, StopFlag};
 pub use hash::{Hash, Hasher, hash_bytes, hash_file};
 pub use journal::{Journal, read_lines};
-pub use lock::RunLock;
+pub use lock::{FileLock, RunLock};
 pub use machine::{Machine, peak_memory_bytes};
 pub use mapped::MappedFile;
 pub use random::RandomStream;

@@ -113,6 +113,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write a teacher's cache, alone or with others, look at what one costs, or check every bit of it
+    Teacher {
+        /// What to do
+        #[command(subcommand)]
+        what: TeacherCommand,
+    },
     /// Build a tokenizer out of another, or look at what one makes of a text
     Tokenizer {
         /// What to do
@@ -257,6 +263,44 @@ pub(crate) enum Bench {
         /// Compute blocks again on the way back, to save memory
         #[arg(long)]
         recompute: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TeacherCommand {
+    /// Write one cache of a recipe, and what it needs before; several processes may do so at once
+    #[command(after_help = "Example, on each of several machines that share a folder:\n  \
+        tutelage teacher cache recipes/quickstart.toml pd --out /shared/quickstart\n\n\
+        The parts are written by whoever takes them; 'tutelage run' with the same --out goes on from there.")]
+    Cache {
+        /// The recipe
+        recipe: PathBuf,
+        /// Name of the cache in the recipe
+        name: String,
+        /// Run folder [default: runs/NAME of the recipe]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Override a setting of the recipe; may be given many times
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+    },
+    /// Decode every block of a cache and compare its checksums and numbers
+    #[command(after_help = "Example:\n  tutelage teacher verify runs/quickstart/caches/pd")]
+    Verify {
+        /// The cache's folder
+        cache: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bytes a token, and where the bits go, beside entropy bounds
+    #[command(after_help = "Example:\n  tutelage teacher stats runs/quickstart/caches/pd")]
+    Stats {
+        /// The cache's folder
+        cache: PathBuf,
         /// Print JSON
         #[arg(long)]
         json: bool,

@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::generate::generate;
 use crate::progress::Progress;
 use crate::serve::serve;
+use crate::teacher::teacher;
 use crate::tokenizer::tokenizer;
 
 /// Interrupted by Ctrl-C or SIGTERM; everything is saved, but the request is not done.
@@ -42,6 +43,7 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
             let max_shard_bytes = max_shard_size;
             convert_model(&ConvertRequest { input, out, adapter, family, dtype, max_shard_bytes }, json)
         }
+        Command::Teacher { what } => teacher(what, &engine),
         Command::Tokenizer { what } => tokenizer(what),
         Command::Generate(args) => generate(*args, engine),
         Command::Serve(args) => serve(*args, &engine),

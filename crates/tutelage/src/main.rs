@@ -13,6 +13,7 @@ mod generate;
 mod model;
 mod progress;
 mod serve;
+mod teacher;
 mod tokenizer;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::path::Path;
 use tutelage_data::{PackedSet, SequenceOrder};
 use tutelage_model::Decoder;
 use tutelage_run::{Event, Hash};
-use tutelage_teacher::cache::{self, CacheHeader, CacheStats, Outcome};
+use tutelage_teacher::cache::{self, CacheHeader, CacheStats, ModelSource, Outcome};
 
 use super::session::{Flow, Made, Session};
 use super::shards::Packed;
@@ -36,7 +36,14 @@ pub(super) fn find<'p>(plan: &'p Plan, name: &str) -> Result<&'p CachePlan, Reci
         Stage::Cache(cache) if cache.name == name => Some(&**cache),
         _ => None,
     });
-    caches.next().ok_or_else(|| RecipeError::request(format!("no cache '{name}' in the plan")))
+    caches.next().ok_or_else(|| {
+        let names = plan.stages.iter().filter_map(|stage| match stage {
+            Stage::Cache(cache) => Some(cache.name.as_str()),
+            _ => None,
+        });
+        let names = names.collect::<Vec<_>>().join(", ");
+        RecipeError::request(format!("the recipe has no cache '{name}' that a run reads; it has: {names}"))
+    })
 }
 
 impl Session<'_> {
@@ -71,7 +78,8 @@ impl Session<'_> {
     ) -> Result<Flow<CacheStats>, RecipeError> {
         let observer = &mut *self.observer;
         let mut progress = |done| observer.event(&Event::Progress { done, note: "" });
-        Ok(match cache::write(folder, header, model, set, sequences, self.stop, &mut progress)? {
+        let mut source = ModelSource { teacher: model, kept: header.kept.clone() };
+        Ok(match cache::write(folder, header, &mut source, set, sequences, self.stop, &mut progress)? {
             Outcome::Done(stats) => Flow::Done(stats),
             Outcome::Stopped => Flow::Stopped,
         })

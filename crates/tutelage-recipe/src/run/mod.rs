@@ -10,13 +10,15 @@ mod training;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tutelage_run::records::{Manifest, StageRecord};
-use tutelage_run::{Machine, Observer, RunLock, StopFlag, create_folder, hash_bytes, write_atomic, write_json};
+use tutelage_run::{
+    Event, FileError, Machine, Observer, RunLock, StopFlag, create_folder, hash_bytes, write_atomic, write_json,
+};
 use tutelage_tensor::Isa;
 
-use crate::plan::{Plan, Stage};
+use crate::plan::{CachePlan, Plan, Stage, TeacherSource, TrainPlan};
 use crate::{EngineChoice, RecipeError};
 use session::{Flow, Session};
 
@@ -43,7 +45,7 @@ pub fn run(
     let device = engine.device()?;
     let machine = Machine::here(device.n_threads(), device.isa().to_string());
     fits(plan, device.isa(), machine.memory_bytes)?;
-    let folder = out.map_or_else(|| Path::new("runs").join(&plan.recipe.spec.name), Path::to_path_buf);
+    let folder = run_folder(plan, out);
     create_folder(&folder)?;
     let _lock = RunLock::acquire(&folder)?;
     let resolved = plan.recipe.resolved()?;
@@ -70,6 +72,81 @@ pub fn run(
     }
     session.summarize(begun)?;
     Ok(RunOutcome::Done(session.folder))
+}
+
+/// Makes what the cache `name` of the plan needs, and the cache, in `out` (`runs/NAME` if not given).
+///
+/// Several processes may do this for one folder at once, on several machines that share it: one makes what is needed first, the
+/// others wait for it; then each writes parts that no other has.
+///
+/// # Errors
+/// When there is no such cache, the folder holds another run, or a stage fails; what is done is kept.
+pub fn cache(
+    plan: &Plan,
+    name: &str,
+    out: Option<&Path>,
+    engine: &EngineChoice,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<RunOutcome, RecipeError> {
+    let (cache, needed) = needs(plan, name)?;
+    let folder = run_folder(plan, out);
+    create_folder(&folder)?;
+    let lock = loop {
+        match RunLock::acquire(&folder) {
+            Ok(lock) => break lock,
+            Err(error) if stop.is_raised() || !matches!(error, FileError::InUse { .. }) => return Err(error.into()),
+            Err(FileError::InUse { holder, .. }) => {
+                observer.event(&Event::Note(&format!("waiting: {} is in use{holder}", folder.display())));
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let device = engine.device()?;
+    let mut session =
+        Session { plan, folder, device, observer, stop, records: Vec::new(), stored_hashes: HashMap::new() };
+    let Flow::Done(tokenizer) = session.tokenizer()? else { return Ok(RunOutcome::Stopped(session.folder)) };
+    let Flow::Done(shards) = session.shards(&tokenizer)? else { return Ok(RunOutcome::Stopped(session.folder)) };
+    for train in needed {
+        if session.training(train, &tokenizer, &shards)? == Flow::Stopped {
+            return Ok(RunOutcome::Stopped(session.folder));
+        }
+    }
+    drop(lock);
+    Ok(match session.cache(cache, &shards)? {
+        Flow::Done(()) => RunOutcome::Done(session.folder),
+        Flow::Stopped => RunOutcome::Stopped(session.folder),
+    })
+}
+
+/// Between two looks at a folder that is in use.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// A cache of the plan, and the trainings that it needs, in order.
+fn needs<'p>(plan: &'p Plan, name: &str) -> Result<(&'p CachePlan, Vec<&'p TrainPlan>), RecipeError> {
+    let cache = cache::find(plan, name)?;
+    let mut needed = Vec::new();
+    let mut next = Some(&cache.teacher);
+    while let Some(teacher) = next {
+        let train = plan.stages.iter().find_map(|stage| match stage {
+            Stage::Train(train) if teacher.stored.is_none() && train.name == teacher.name => Some(&**train),
+            _ => None,
+        });
+        let Some(train) = train else { break };
+        if let Some(TeacherSource::Cache { cache, .. }) = &train.teacher {
+            let found = format!("its teacher '{}' learns from cache '{cache}', so make that first", train.name);
+            return Err(RecipeError::request(format!("cache '{name}': {found}, with 'tutelage run'")));
+        }
+        needed.push(train);
+        next = train.teacher.as_ref().map(TeacherSource::model);
+    }
+    needed.reverse();
+    Ok((cache, needed))
+}
+
+fn run_folder(plan: &Plan, out: Option<&Path>) -> PathBuf {
+    out.map_or_else(|| Path::new("runs").join(&plan.recipe.spec.name), Path::to_path_buf)
 }
 
 /// Refuses what this machine cannot hold: the system would kill it in the middle.

@@ -1,7 +1,9 @@
 //! A teacher's distributions, truncated as they come off the engine's chunked output layer.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use tutelage_data::Batch;
 use tutelage_loss::truncate::top_p_k;
 use tutelage_model::{Decoder, Input};
 use tutelage_run::RandomStream;
@@ -9,10 +11,11 @@ use tutelage_tensor::Tape;
 use tutelage_tensor::kernels::linear_loss::LogitObjective;
 use tutelage_tensor::simd::RowMath;
 
-use super::Kept;
+use super::{Kept, Source};
+use crate::CacheError;
 
-/// Entries of a row.
-pub(super) type Row = Vec<(u32, f32)>;
+/// Entries of a row: ids, and log-probabilities or counts.
+pub type Row = Vec<(u32, f32)>;
 
 struct Collector<'a> {
     kept: &'a Kept,
@@ -62,13 +65,30 @@ fn draw(p_v: &[f32], n: usize, seed: u64, (sequence, row): (usize, usize)) -> Ro
     ids.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as f32)).collect()
 }
 
-/// Kept entries of every row of a batch.
-pub(super) fn collect(teacher: &Decoder, input: Input<'_>, places: &[(usize, usize)], kept: &Kept) -> Vec<Row> {
-    let mut tape = Tape::inference(teacher.params());
-    let hidden = teacher.hidden(&mut tape, input);
-    let collector = Collector { kept, places, rows: input.ids.iter().map(|_| Mutex::default()).collect() };
-    tape.linear_loss(&hidden, teacher.head(), None, &collector);
-    collector.rows.into_iter().map(|row| row.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+/// A model here.
+#[derive(Debug)]
+pub struct ModelSource<'a> {
+    /// The model.
+    pub teacher: &'a Decoder,
+    /// What is kept of its distributions.
+    pub kept: Kept,
+}
+
+impl Source for ModelSource<'_> {
+    fn rows(&mut self, batch: &Batch) -> Result<Vec<Row>, CacheError> {
+        let of_sequence = |(sequence, rows): &(usize, Range<usize>)| {
+            let sequence = *sequence;
+            (0..rows.len()).map(move |row| (sequence, row))
+        };
+        let places: Vec<(usize, usize)> = batch.sequences.iter().flat_map(of_sequence).collect();
+        let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
+        let mut tape = Tape::inference(self.teacher.params());
+        let hidden = self.teacher.hidden(&mut tape, input);
+        let rows = batch.ids.iter().map(|_| Mutex::default()).collect();
+        let collector = Collector { kept: &self.kept, places: &places, rows };
+        tape.linear_loss(&hidden, self.teacher.head(), None, &collector);
+        Ok(collector.rows.into_iter().map(|row| row.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
+    }
 }
 
 #[cfg(test)]

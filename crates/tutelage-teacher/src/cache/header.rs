@@ -50,7 +50,7 @@ impl std::fmt::Display for Kept {
 /// What a cache was made from. Two caches with equal headers hold the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CacheHeader {
-    /// Always `tutelage-cache-1`.
+    /// Always `tutelage-cache-2`.
     pub format: String,
     /// Hash of the teacher's weights.
     pub teacher: Hash,
@@ -73,7 +73,7 @@ pub struct CacheHeader {
 }
 
 /// The `format` this program writes and reads.
-pub(super) const FORMAT: &str = "tutelage-cache-1";
+pub(super) const FORMAT: &str = "tutelage-cache-2";
 
 impl CacheHeader {
     /// The header of a cache of these sequences of `set`, by a teacher whose weights have this hash.

@@ -4,20 +4,25 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tutelage_run::{MappedFile, write_atomic};
+use tutelage_run::{Hash, MappedFile, write_atomic};
 
 use super::CacheHeader;
+use super::coding::Coding;
 use crate::CacheError;
 
-const MAGIC: &[u8; 8] = b"TTCACHE1";
+const MAGIC: &[u8; 8] = b"TTCACHE2";
 const ENTRY: usize = 32;
 
 /// The cache's header with the part's own numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct PartHeader {
     pub(super) cache: CacheHeader,
+    /// Hash of the order of ids.
+    pub(super) order: Hash,
     /// Number of the part.
     pub(super) part: usize,
+    /// Bytes of its tables of frequencies.
+    pub(super) table_bytes: usize,
     /// Sequences in it.
     pub(super) n_sequences: usize,
     /// Tokens in it.
@@ -38,13 +43,14 @@ pub(super) fn path(folder: &Path, part: usize) -> PathBuf {
     folder.join(format!("part-{part:05}.ttc"))
 }
 
-pub(super) fn write(folder: &Path, header: &PartHeader, blocks: &[Block]) -> Result<(), CacheError> {
+pub(super) fn write(folder: &Path, header: &PartHeader, tables: &[u8], blocks: &[Block]) -> Result<(), CacheError> {
     let path = path(folder, header.part);
     let json = serde_json::to_vec(header)
         .map_err(|error| tutelage_run::FileError::content(&path, format!("header: {error}")))?;
     let mut out = MAGIC.to_vec();
     out.extend((json.len() as u32).to_le_bytes());
     out.extend(json);
+    out.extend(tables);
     let mut offset = (out.len() + blocks.len() * ENTRY + 4) as u64;
     for block in blocks {
         out.extend((block.sequence as u64).to_le_bytes());
@@ -65,6 +71,7 @@ pub(super) fn write(folder: &Path, header: &PartHeader, blocks: &[Block]) -> Res
 pub(super) struct Part {
     pub(super) header: PartHeader,
     file: MappedFile,
+    tables: Range<usize>,
     index: Range<usize>,
 }
 
@@ -90,13 +97,16 @@ impl Part {
         let json = bytes.get(12..json_end).ok_or_else(|| damaged("it ends inside its header"))?;
         let header: PartHeader =
             serde_json::from_slice(json).map_err(|error| damaged(&format!("its header: {error}")))?;
-        let index_end = header.n_sequences.checked_mul(ENTRY).and_then(|n| n.checked_add(json_end));
+        let index_start = json_end.checked_add(header.table_bytes);
+        let index_end = index_start.and_then(|n| header.n_sequences.checked_mul(ENTRY)?.checked_add(n));
         let index_end = index_end.filter(|end| end.checked_add(4).is_some_and(|end| end <= bytes.len()));
-        let index_end = index_end.ok_or_else(|| damaged("it ends inside its index"))?;
+        let (Some(index_start), Some(index_end)) = (index_start, index_end) else {
+            return Err(damaged("it ends inside its index"));
+        };
         if crc32c::crc32c(&bytes[..index_end]) != u32_at(bytes, index_end) {
             return Err(damaged("the checksum of its header and index is wrong"));
         }
-        let part = Self { header, index: json_end..index_end, file };
+        let part = Self { header, tables: json_end..index_start, index: index_start..index_end, file };
         let end = part.entries().last().map_or(index_end as u64 + 4, |e| e.offset + u64::from(e.len));
         if end != part.file.bytes().len() as u64 {
             return Err(damaged(&format!("it has {} bytes where {end} were written", part.file.bytes().len())));
@@ -112,6 +122,13 @@ impl Part {
             len: u32_at(e, 24),
             crc: u32_at(e, 28),
         })
+    }
+
+    /// Its frequencies.
+    pub(super) fn coding(&self) -> Result<Coding, CacheError> {
+        let tables = &self.file.bytes()[self.tables.clone()];
+        Coding::read(&self.header.cache.kept, tables)
+            .ok_or_else(|| CacheError::damaged(self.file.path(), "its tables of frequencies are none"))
     }
 
     /// The bytes of a block, verified.

@@ -7,8 +7,8 @@ use tutelage_loss::SparseTargets;
 use tutelage_run::read_json;
 
 use super::CacheHeader;
-use super::block::Coding;
 use super::header::FORMAT;
+use super::order::{self, IdOrder};
 use super::part::{self, Entry, Part};
 use super::writer::sequences_per_part;
 use crate::CacheError;
@@ -18,6 +18,7 @@ use crate::CacheError;
 pub struct CacheReader {
     folder: PathBuf,
     header: CacheHeader,
+    order: IdOrder,
     parts: Vec<Part>,
     /// Part and index entry of each sequence.
     index: HashMap<usize, (usize, Entry)>,
@@ -48,11 +49,13 @@ impl CacheReader {
         if let Some(expected) = expected {
             header.compare(expected, folder)?;
         }
+        let order = IdOrder::read(folder, header.vocab_size)?
+            .ok_or_else(|| CacheError::damaged(&order::path(folder), "it is not there"))?;
         let mut index = HashMap::new();
         let mut parts = Vec::new();
         for number in 0..header.n_sequences.div_ceil(sequences_per_part(header.seq_len.max(1))) {
             let part = Part::open(&part::path(folder, number))?;
-            if part.header.cache != header || part.header.part != number {
+            if (&part.header.cache, part.header.part, &part.header.order) != (&header, number, order.hash()) {
                 return Err(CacheError::damaged(part.path(), "it belongs to another cache"));
             }
             index.extend(part.entries().map(|entry| (entry.sequence, (number, entry))));
@@ -62,7 +65,7 @@ impl CacheReader {
             let found = format!("{} sequences where {} were written", index.len(), header.n_sequences);
             return Err(CacheError::damaged(folder, found));
         }
-        Ok(Self { folder: folder.to_path_buf(), header, parts, index })
+        Ok(Self { folder: folder.to_path_buf(), header, order, parts, index })
     }
 
     /// What it was made from.
@@ -103,20 +106,47 @@ impl CacheReader {
         }
         let part = &self.parts[*part];
         let bytes = part.block(*entry)?;
-        let decoded = Coding::new(&self.header).decode(bytes, n_rows, out);
+        let decoded = part.coding()?.reader(&self.order).decode(bytes, n_rows, out);
         decoded.map_err(|found| CacheError::damaged(part.path(), found))
     }
 
-    /// Verifies the checksum of every block.
+    /// Verifies the checksum of every block, decodes it, and compares the numbers that parts give of themselves.
+    /// `progress` is told the tokens done.
     ///
     /// # Errors
     /// Names the first that is wrong.
-    pub fn verify(&self) -> Result<(), CacheError> {
+    pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<(), CacheError> {
+        let mut done = 0;
         for part in &self.parts {
-            for entry in part.entries() {
-                part.block(entry)?;
+            let mut rows = SparseTargets::new();
+            self.decode(part, &mut rows)?;
+            let found = (rows.n_rows() as u64, rows.ids.len() as u64);
+            let written = (part.header.n_tokens, part.header.n_entries);
+            if found != written {
+                let found = format!("{found:?} tokens and entries where {written:?} were written");
+                return Err(CacheError::damaged(part.path(), found));
             }
+            done += part.header.n_tokens;
+            progress(done);
         }
         Ok(())
+    }
+
+    /// Appends all rows of a part.
+    pub(super) fn decode(&self, part: &Part, rows: &mut SparseTargets) -> Result<(), CacheError> {
+        let reader = part.coding()?.reader(&self.order);
+        for entry in part.entries() {
+            let decoded = reader.decode(part.block(entry)?, self.header.seq_len, rows);
+            decoded.map_err(|found| CacheError::damaged(part.path(), found))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    pub(super) fn order(&self) -> &IdOrder {
+        &self.order
     }
 }

@@ -9,8 +9,8 @@ use tutelage_data::{Batch, PackedSet, Shard, ShardWriter, Tail};
 use tutelage_loss::{Targets, Teacher, TeacherInput};
 use tutelage_model::{Decoder, DecoderConfig, Family, Options, RopeScaling};
 use tutelage_run::{StopFlag, create_folder, hash_bytes, remove_folder};
-use tutelage_teacher::cache::{self, CacheHeader, CacheReader, Kept, Outcome};
-use tutelage_teacher::{CachedTeacher, LiveTeacher};
+use tutelage_teacher::cache::{self, CacheHeader, CacheReader, Kept, ModelSource, Outcome, Row, Source};
+use tutelage_teacher::{CacheError, CachedTeacher, LiveTeacher};
 use tutelage_tensor::{Device, Isa, Precision, Tape};
 use tutelage_testkit::assert_close;
 
@@ -48,11 +48,15 @@ fn teacher() -> Decoder {
 }
 
 fn bench(name: &str, kept: Kept) -> Bench {
+    bench_of(name, kept, 20)
+}
+
+fn bench_of(name: &str, kept: Kept, documents: u32) -> Bench {
     let folder = std::env::temp_dir().join(format!("tutelage-cache-{name}-{}", std::process::id()));
     remove_folder(&folder).unwrap();
     create_folder(&folder).unwrap();
     let mut writer = ShardWriter::create(&folder.join("train"), hash_bytes(b"tokenizer"), VOCAB).unwrap();
-    for document in 0..20u32 {
+    for document in 0..documents {
         let ids: Vec<u32> = (0..10 + document % 7).map(|i| 3 + (i * 7 + document * 5) % 40).collect();
         writer.push(&ids, 1).unwrap();
     }
@@ -81,7 +85,9 @@ impl Bench {
     }
 
     fn write(&self, stop: &StopFlag) -> Outcome {
-        cache::write(&self.path(), &self.header, &teacher(), &self.set, &self.sequences, stop, &mut |_| {}).unwrap()
+        let teacher = teacher();
+        let mut source = ModelSource { teacher: &teacher, kept: self.header.kept.clone() };
+        cache::write(&self.path(), &self.header, &mut source, &self.set, &self.sequences, stop, &mut |_| {}).unwrap()
     }
 
     fn batch(&self, sequences: &[usize]) -> Batch {
@@ -145,10 +151,11 @@ fn a_cache_says_what_the_live_teacher_says() {
         let (ids, values) = found.row(row);
         let expected: Vec<f64> = ids.iter().map(|&id| expected[id as usize]).collect();
         assert!(expected.iter().map(|x| x.exp()).sum::<f64>() > 0.99);
-        // Values are kept in half precision.
+        // In steps of 1/1024 of the root, or 1/16 of the logarithm.
         let values: Vec<f64> = values.iter().map(|&x| f64::from(x)).collect();
-        assert_close("log-probabilities", &values, &expected, 1e-4, 1e-3);
-        assert!(expected.windows(2).all(|pair| pair[0] >= pair[1]));
+        assert_close("log-probabilities", &values, &expected, 1.0 / 31.0, 0.0);
+        let roots = |log_probs: &[f64]| -> Vec<f64> { log_probs.iter().map(|x| (x / 2.0).exp()).collect() };
+        assert_close("roots of probabilities", &roots(&values), &roots(&expected), 1.0 / 2000.0, 0.0);
     }
 }
 
@@ -157,7 +164,7 @@ fn truncation_keeps_the_mass_asked_for() {
     let bench = bench("mass", top(0.6, 5));
     bench.write(&StopFlag::default());
     let reader = CacheReader::open(&bench.path(), Some(&bench.header)).unwrap();
-    reader.verify().unwrap();
+    reader.verify(&mut |_| {}).unwrap();
     let stats = reader.stats();
     assert_eq!(stats.n_tokens, bench.sequences.len() as u64 * 8);
     assert!(stats.n_entries >= stats.n_tokens && stats.n_entries <= 5 * stats.n_tokens);
@@ -225,7 +232,7 @@ fn every_flipped_byte_is_found() {
     let good = std::fs::read(bench.part()).unwrap();
     let damaged = |path: &Path| match CacheReader::open(path, Some(&bench.header)) {
         Err(error) => Some(error.to_string()),
-        Ok(reader) => reader.verify().err().map(|error| error.to_string()),
+        Ok(reader) => reader.verify(&mut |_| {}).err().map(|error| error.to_string()),
     };
     for at in (0..good.len()).step_by(7) {
         let mut bad = good.clone();
@@ -239,4 +246,78 @@ fn every_flipped_byte_is_found() {
     }
     std::fs::remove_file(bench.part()).unwrap();
     assert!(damaged(&bench.path()).is_some_and(|m| m.contains("part-00000")));
+}
+
+/// Counts what it is asked.
+struct Counting<'a>(ModelSource<'a>, &'a std::sync::atomic::AtomicUsize);
+
+impl Source for Counting<'_> {
+    fn rows(&mut self, batch: &Batch) -> Result<Vec<Row>, CacheError> {
+        self.1.fetch_add(batch.ids.len(), std::sync::atomic::Ordering::Relaxed);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        self.0.rows(batch)
+    }
+}
+
+#[test]
+fn several_writers_share_the_work_and_leave_the_same_bytes() {
+    // Parts of 8,192 sequences: four of them.
+    let long = bench_of("writers", top(0.95, 10), 30_000);
+    let parts = long.sequences.len().div_ceil(8192);
+    assert!(parts >= 3, "{parts}");
+    let teacher = teacher();
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut source = Counting(ModelSource { teacher: &teacher, kept: long.header.kept.clone() }, &asked);
+                let stop = StopFlag::default();
+                let outcome = cache::write(
+                    &long.path(),
+                    &long.header,
+                    &mut source,
+                    &long.set,
+                    &long.sequences,
+                    &stop,
+                    &mut |_| {},
+                );
+                assert!(matches!(outcome.unwrap(), Outcome::Done(_)));
+            });
+        }
+    });
+    // Each part once, and the few sequences that the order of ids was learned from.
+    let tokens = 8 * long.sequences.len();
+    let asked = asked.into_inner();
+    assert!(asked >= tokens && asked <= tokens + 8192, "{asked} of {tokens}");
+    let names = || -> Vec<String> {
+        let entries = std::fs::read_dir(long.path()).unwrap();
+        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert!(!names().iter().any(|name| name.ends_with(".claim")), "{:?}", names());
+    let bytes = |name: &String| std::fs::read(long.path().join(name)).unwrap();
+    let together: Vec<_> = names().iter().map(bytes).collect();
+    remove_folder(&long.path()).unwrap();
+    // What a writer that died has left behind is taken over.
+    create_folder(&long.path()).unwrap();
+    std::fs::write(long.path().join("part-00001.claim"), "1").unwrap();
+    long.write(&StopFlag::default());
+    assert!(names().iter().map(bytes).collect::<Vec<_>>() == together);
+}
+
+#[test]
+fn an_order_of_ids_that_is_gone_or_damaged_is_named() {
+    let bench = bench("order", top(0.95, 10));
+    bench.write(&StopFlag::default());
+    let path = bench.path().join("order.ttc");
+    let good = std::fs::read(&path).unwrap();
+    for at in [0, 9, good.len() - 1] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(&path, bad).unwrap();
+        assert!(bench.refusal(&bench.header).contains("order.ttc"), "{at}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(bench.refusal(&bench.header).contains("order.ttc"));
 }

@@ -113,6 +113,40 @@ fn every_setting_of_a_teacher_reaches_its_run() {
 }
 
 #[test]
+fn a_cache_is_written_by_hand_looked_at_and_used() {
+    let bench = Bench::new("by-hand");
+    let path = bench.succeed(&["teacher", "cache", "tiny.toml", "pd", "--out", "out"]);
+    assert_eq!(path.trim(), "out/caches/pd");
+    assert!(!bench.path("out/models/text").exists(), "only what the cache needs");
+    let stats: serde_json::Value =
+        serde_json::from_str(&bench.succeed(&["teacher", "stats", "out/caches/pd", "--json"])).unwrap();
+    let number = |name: &str| stats["coding"][name].as_f64().unwrap();
+    assert!(
+        number("id_bits") > 0.0 && number("id_bits") < number("plain_id_bits") && number("kept_mass") > 0.6,
+        "{stats}"
+    );
+    assert!(bench.succeed(&["teacher", "stats", "out/caches/pd"]).contains("bytes a token"));
+    assert!(bench.succeed(&["teacher", "verify", "out/caches/pd"]).contains("whole"));
+    let part = bench.path("out/caches/pd/part-00000.ttc");
+    let written = std::fs::read(&part).unwrap();
+    bench.succeed(&["run", "tiny.toml", "--out", "out"]);
+    assert!(std::fs::read(&part).unwrap() == written);
+    let mut bad = written.clone();
+    let last = bad.len() - 3;
+    bad[last] ^= 4;
+    std::fs::write(&part, bad).unwrap();
+    let refused = bench.refuse(&["teacher", "verify", "out/caches/pd"]);
+    assert!(refused.contains("part-00000.ttc is truncated or damaged"), "{refused}");
+    for (args, message) in [
+        (["teacher", "cache", "tiny.toml", "nothing"], "has no cache 'nothing' that a run reads; it has: pd"),
+        (["teacher", "stats", "out/models", "--json"], "cache.json"),
+    ] {
+        let refused = bench.refuse(&args);
+        assert!(refused.contains(message), "{refused}");
+    }
+}
+
+#[test]
 fn other_targets_schedules_and_recompute_train_too() {
     let bench = Bench::new("others");
     bench.edit("tiny.toml", "top_p = 0.95\ntop_k = 20", "samples = 12");
