@@ -24,6 +24,8 @@ pub enum Targets<'t> {
 pub struct TeacherInput<'a> {
     /// Token ids `[t]`.
     pub ids: &'a [i32],
+    /// The token after each row, negative where it is not learned from `[t]`.
+    pub labels: &'a [i32],
     /// Position of each row in its document `[t]`.
     pub positions: &'a [i32],
     /// Rows of each document.

@@ -11,13 +11,18 @@ pub fn top_p_k(log_probs_v: &[f32], top_p: f32, top_k: usize) -> Vec<u32> {
     let mut ids: Vec<u32> = (0..log_probs_v.len() as u32).filter(at_least).collect();
     ids.sort_unstable_by(descending);
     ids.truncate(k);
-    let mut mass = 0.0;
-    let kept = ids.iter().position(|&id| {
-        mass += f64::from(log_probs_v[id as usize]).exp();
+    ids.truncate(mass_end(ids.iter().map(|&id| log_probs_v[id as usize]), top_p));
+    ids
+}
+
+/// How many of some log-probabilities, the largest first, reach `top_p` together; all if they do not.
+pub fn mass_end(mut log_probs: impl ExactSizeIterator<Item = f32>, top_p: f32) -> usize {
+    let (n, mut mass) = (log_probs.len(), 0.0);
+    let last = log_probs.position(|log_p| {
+        mass += f64::from(log_p).exp();
         mass >= f64::from(top_p)
     });
-    ids.truncate(kept.map_or(k, |last| last + 1));
-    ids
+    last.map_or(n, |last| last + 1)
 }
 
 /// A value that at least `k` entries reach: the k-th largest of the maxima of pieces. Most entries of a long

@@ -49,7 +49,8 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
         ModelSpec::Stored(stored) => Some(&mut stored.from),
         ModelSpec::New(_) => None,
     });
-    for path in spec.data.documents.iter_mut().chain(&mut spec.tokenizer.from).chain(stored) {
+    let keys = spec.servers.values_mut().filter_map(|server| server.api_key_file.as_mut());
+    for path in spec.data.documents.iter_mut().chain(&mut spec.tokenizer.from).chain(stored).chain(keys) {
         let joined = folder.join(&*path);
         // A missing file is named later, with the path the recipe gives.
         *path = joined.canonicalize().unwrap_or(joined);

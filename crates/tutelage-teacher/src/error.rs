@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 use tutelage_loss::TeacherError;
 use tutelage_run::FileError;
 
+use crate::remote::RemoteError;
+
 /// A cache could not be written or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A server.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// Made for something else.
     #[error(
         "the teacher cache {} was made for another {what}: it holds {found}, asked for is {expected}; \
@@ -49,6 +54,7 @@ impl CacheError {
     pub fn is_request(&self) -> bool {
         match self {
             CacheError::File(error) => error.is_request(),
+            CacheError::Remote(error) => error.is_request(),
             _ => true,
         }
     }

@@ -6,11 +6,13 @@
 //! - [`cache`]: the same teacher's truncated distributions written once ([`cache::write`]) and read many times
 //!   ([`CachedTeacher`]). A cache names the teacher, tokenizer and packing it was made for and is refused for
 //!   others; every row carries the hash of its input ids and a checksum.
+//! - [`remote`]: a teacher on a server, for caches or while the student learns.
 
 pub mod cache;
 mod cached;
 mod error;
 mod live;
+pub mod remote;
 
 pub use cached::CachedTeacher;
 pub use error::CacheError;

@@ -121,6 +121,7 @@ impl Losses {
 fn teacher_input(batch: &Batch) -> TeacherInput<'_> {
     TeacherInput {
         ids: &batch.ids,
+        labels: &batch.labels,
         positions: &batch.positions,
         documents: &batch.documents,
         sequences: &batch.sequences,

@@ -92,13 +92,15 @@ impl Plan {
         let drawn: u64 = seeds.into_iter().map(longest).sum();
         let tokens = drawn.min(all) * seq_len;
         let id_bits = f64::from(self.tokenizer.vocab_size() as u32).log2().ceil() as u64;
+        // What another machine computes costs nothing here.
+        let teacher = cache.teacher.model().map(|model| &model.config);
         PlanRow {
             stage: format!("cache/{}", cache.name),
-            what: format!("{} of {}", cache.kept, cache.teacher.name),
+            what: format!("{} of {}", cache.kept, cache.teacher.name()),
             tokens,
-            parameters: cache.teacher.config.n_weights(),
-            flops: tokens as f64 * cache.teacher.config.forward_flops(seq_len as usize) as f64,
-            memory_bytes: self.forward(&cache.teacher.config, 4096, None),
+            parameters: teacher.map_or(0, DecoderConfig::n_weights),
+            flops: tokens as f64 * teacher.map_or(0, |config| config.forward_flops(seq_len as usize)) as f64,
+            memory_bytes: teacher.map_or(PROGRAM_BYTES, |config| self.forward(config, 4096, None)),
             disk_bytes: tokens * (cache.kept.max_entries() as u64 * (id_bits + 16)).div_ceil(8),
             ..PlanRow::empty()
         }

@@ -5,6 +5,7 @@ mod cost;
 mod models;
 mod objective;
 mod resolve;
+mod servers;
 mod teachers;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use tutelage_loss::TargetKind;
 use tutelage_model::DecoderConfig;
 use tutelage_teacher::cache::Kept;
+use tutelage_teacher::remote::ServerConfig;
 use tutelage_tensor::Precision;
 use tutelage_train::TrainConfig;
 
@@ -49,9 +51,11 @@ pub(crate) enum Stage {
 #[derive(Debug, Clone)]
 pub(crate) struct CachePlan {
     pub(crate) name: String,
-    /// The model that is written down.
-    pub(crate) teacher: TeacherModel,
+    /// Who is written down.
+    pub(crate) teacher: Teaches,
     pub(crate) kept: Kept,
+    /// Entries of the tokenizer.
+    pub(crate) vocab_size: usize,
     /// `(data seed, sequences drawn)` of each training that reads it.
     pub(crate) readers: Vec<(u64, u64)>,
 }
@@ -84,28 +88,76 @@ pub(crate) struct TeacherModel {
     pub(crate) config: DecoderConfig,
 }
 
+/// Who is written down in a cache.
+#[derive(Debug, Clone)]
+pub(crate) enum Teaches {
+    /// A model.
+    Model(Box<TeacherModel>),
+    /// A server.
+    Server(ServerPlan),
+}
+
+impl Teaches {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Teaches::Model(model) => &model.name,
+            Teaches::Server(server) => &server.name,
+        }
+    }
+
+    pub(crate) fn model(&self) -> Option<&TeacherModel> {
+        match self {
+            Teaches::Model(model) => Some(model),
+            Teaches::Server(_) => None,
+        }
+    }
+}
+
+/// A server of the recipe.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerPlan {
+    pub(crate) name: String,
+    pub(crate) config: ServerConfig,
+}
+
 /// Where targets come from.
 #[derive(Debug, Clone)]
 pub(crate) enum TeacherSource {
     /// A model running beside.
     Live { teacher: Box<TeacherModel> },
-    /// A cache of a model.
-    Cache { cache: String, teacher: Box<TeacherModel>, kept: Kept },
+    /// A cache.
+    Cache { cache: String, teacher: Teaches, kept: Kept },
+    /// A server that is asked while the student learns.
+    Server { server: ServerPlan, kept: Kept },
 }
 
 impl TeacherSource {
-    /// The model that teaches.
-    pub(crate) fn model(&self) -> &TeacherModel {
-        let (TeacherSource::Live { teacher } | TeacherSource::Cache { teacher, .. }) = self;
-        teacher
+    /// The model that teaches, if it is one of ours.
+    pub(crate) fn model(&self) -> Option<&TeacherModel> {
+        match self {
+            TeacherSource::Live { teacher } => Some(teacher),
+            TeacherSource::Cache { teacher, .. } => teacher.model(),
+            TeacherSource::Server { .. } => None,
+        }
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            TeacherSource::Live { teacher } => &teacher.name,
+            TeacherSource::Cache { teacher, .. } => teacher.name(),
+            TeacherSource::Server { server, .. } => &server.name,
+        }
     }
 
     /// What its targets are.
     pub(crate) fn targets(&self) -> TargetKind {
         match self {
             TeacherSource::Live { .. } => TargetKind::Whole,
-            TeacherSource::Cache { kept: Kept::TopPK { .. }, .. } => TargetKind::TopPK,
-            TeacherSource::Cache { kept: Kept::Samples { .. }, .. } => TargetKind::Samples,
+            TeacherSource::Cache { kept, .. } | TeacherSource::Server { kept, .. } => match kept {
+                Kept::TopPK { .. } => TargetKind::TopPK,
+                Kept::Samples { .. } => TargetKind::Samples,
+            },
         }
     }
 }

@@ -107,7 +107,8 @@ pub(super) fn objective(run: &RunSpec, taught: Option<(&TeacherSource, &Distilla
     let (Some(teacher), Some((source, distillation))) = (&run.teacher, taught) else { return "text alone".to_owned() };
     let mut out = match source {
         TeacherSource::Live { teacher } => format!("live {}, whole vocabulary", teacher.name),
-        TeacherSource::Cache { teacher, kept, .. } => format!("cached {}, {kept}", teacher.name),
+        TeacherSource::Cache { teacher, kept, .. } => format!("cached {}, {kept}", teacher.name()),
+        TeacherSource::Server { server, kept } => format!("server {}, {kept}", server.name),
     };
     if teacher.tail {
         out += " and tail";

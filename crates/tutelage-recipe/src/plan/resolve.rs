@@ -224,6 +224,14 @@ fn unused(spec: &RecipeSpec) -> Result<(), RecipeError> {
     for name in spec.training.keys() {
         used(name, &|run| run.training == *name, "training")?;
     }
+    for name in spec.servers.keys() {
+        let asks = |run: &RunSpec| {
+            let teacher = run.teacher.as_ref();
+            let cache = teacher.and_then(|t| t.cache.as_ref()).and_then(|cache| spec.caches.get(cache));
+            [teacher.and_then(|t| t.server.as_ref()), cache.and_then(|c| c.server.as_ref())].contains(&Some(name))
+        };
+        used(name, &asks, "servers")?;
+    }
     for name in spec.caches.keys() {
         let reads = |run: &RunSpec| run.teacher.as_ref().and_then(|t| t.cache.as_ref()) == Some(name);
         used(name, &reads, "caches")?;

@@ -3,7 +3,7 @@
 use tutelage_teacher::cache::Kept;
 
 use super::resolve::{Found, lookup};
-use super::{CachePlan, FirstWeights, Stage, TeacherModel, TeacherSource, TrainPlan};
+use super::{CachePlan, FirstWeights, Stage, TeacherModel, TeacherSource, Teaches, TrainPlan, servers};
 use crate::RecipeError;
 use crate::spec::{CacheSpec, RunSpec, TeacherSpec};
 
@@ -52,6 +52,26 @@ fn model(
     }
 }
 
+/// Who is written down in a cache.
+fn teaches(
+    found: Found<'_>,
+    stages: &[Stage],
+    name: &str,
+    cache: &CacheSpec,
+    user: &str,
+) -> Result<Teaches, RecipeError> {
+    let which = (cache.run.as_ref(), cache.model.as_ref());
+    match &cache.server {
+        None => Ok(Teaches::Model(Box::new(model(found, stages, which, &format!("caches.{name}"))?))),
+        Some(_) if cache.samples.is_some() => {
+            let found = "servers give the most likely entries, and draw no samples; set top_k in place of samples";
+            Err(RecipeError::request(format!("caches.{name}: {found}")))
+        }
+        Some(server) if which == (None, None) => Ok(Teaches::Server(servers::server(found, server, user)?)),
+        Some(_) => Err(RecipeError::request(format!("caches.{name}: give one of run, model and server"))),
+    }
+}
+
 pub(super) fn source(
     found: Found<'_>,
     run: &RunSpec,
@@ -59,39 +79,49 @@ pub(super) fn source(
     stages: &[Stage],
 ) -> Result<TeacherSource, RecipeError> {
     let user = format!("run '{}'", run.name);
-    let source = match &teacher.cache {
-        None if teacher.run.is_some() != teacher.model.is_some() => {
+    let fault = |found: String| Err(RecipeError::request(format!("{user}: {found}")));
+    let given = [&teacher.run, &teacher.model, &teacher.cache, &teacher.server].into_iter().flatten().count();
+    if given != 1 {
+        return fault("teacher needs either run (live) or cache, or model (stored, live), or server".to_owned());
+    }
+    if teacher.top_k.is_some() && teacher.server.is_none() {
+        return fault("teacher.top_k is what a server is asked for; a cache has its own".to_owned());
+    }
+    let source = match (&teacher.cache, &teacher.server) {
+        (Some(name), _) => {
+            let cache = lookup(&found.spec.caches, "caches", name, &run.name)?;
+            let teaches = teaches(found, stages, name, cache, &run.name)?;
+            TeacherSource::Cache { cache: name.clone(), teacher: teaches, kept: kept(name, cache, found)? }
+        }
+        (None, Some(name)) => {
+            let server = servers::server(found, name, &run.name)?;
+            let Some(top_k) = teacher.top_k.filter(|&k| k > 0 && k <= found.vocab_size) else {
+                return fault("teacher.top_k must say how many entries the server is asked for".to_owned());
+            };
+            TeacherSource::Server { server, kept: Kept::TopPK { top_p: 1.0, top_k } }
+        }
+        (None, None) => {
             let which = (teacher.run.as_ref(), teacher.model.as_ref());
             TeacherSource::Live { teacher: Box::new(model(found, stages, which, &user)?) }
         }
-        Some(name) if teacher.run.is_none() && teacher.model.is_none() => {
-            let cache = lookup(&found.spec.caches, "caches", name, &run.name)?;
-            let which = (cache.run.as_ref(), cache.model.as_ref());
-            let model = model(found, stages, which, &format!("caches.{name}"))?;
-            TeacherSource::Cache { cache: name.clone(), teacher: Box::new(model), kept: kept(name, cache, found)? }
-        }
-        _ => {
-            let found = "teacher needs either run (live) or cache, or model (stored, live)";
-            return Err(RecipeError::request(format!("{user}: {found}")));
-        }
     };
-    let (student, teacher) = (&lookup(found.models, "models", &run.model, &run.name)?.config, source.model());
+    let Some(teacher) = source.model() else { return Ok(source) };
+    let student = &lookup(found.models, "models", &run.model, &run.name)?.config;
     let (rows, teachers) = (student.vocab_size, teacher.config.vocab_size);
     if rows != teachers {
-        let found = format!("the model has {rows} rows of the vocabulary, its teacher '{}' {teachers}", teacher.name);
-        return Err(RecipeError::request(format!("{user}: {found}")));
+        let name = &teacher.name;
+        return fault(format!("the model has {rows} rows of the vocabulary, its teacher '{name}' {teachers}"));
     }
     if teacher.config.n_positions() < found.spec.data.seq_len {
         let (name, positions) = (&teacher.name, teacher.config.n_positions());
-        let found = format!("its teacher '{name}' has {positions} positions, fewer than data.seq_len");
-        return Err(RecipeError::request(format!("{user}: {found}")));
+        return fault(format!("its teacher '{name}' has {positions} positions, fewer than data.seq_len"));
     }
     Ok(source)
 }
 
 /// Adds the stage of a stored teacher, once.
 pub(super) fn stored_teacher(source: &TeacherSource, stages: &mut Vec<Stage>) {
-    let teacher = source.model();
+    let Some(teacher) = source.model() else { return };
     let is_there = stages.iter().any(|stage| matches!(stage, Stage::Stored(stored) if stored.name == teacher.name));
     if teacher.stored.is_some() && !is_there {
         stages.push(Stage::Stored(Box::new(teacher.clone())));
@@ -101,7 +131,8 @@ pub(super) fn stored_teacher(source: &TeacherSource, stages: &mut Vec<Stage>) {
 fn kept(name: &str, cache: &CacheSpec, found: Found<'_>) -> Result<Kept, RecipeError> {
     let fault = |found: &str| Err(RecipeError::request(format!("caches.{name}: {found}")));
     match (cache.top_p, cache.top_k, cache.samples) {
-        (Some(top_p), Some(top_k), None) => {
+        (top_p, Some(top_k), None) => {
+            let top_p = top_p.unwrap_or(1.0);
             if !(top_p > 0.0 && top_p <= 1.0) {
                 return fault(&format!("top_p = {top_p}: must be above 0, at most 1"));
             }
@@ -112,7 +143,7 @@ fn kept(name: &str, cache: &CacheSpec, found: Found<'_>) -> Result<Kept, RecipeE
         }
         (None, None, Some(n)) if (1..=65_535).contains(&n) => Ok(Kept::Samples { n, seed: found.spec.seed }),
         (None, None, Some(n)) => fault(&format!("samples = {n}: must be from 1 to 65535")),
-        _ => fault("give both top_p and top_k, or samples"),
+        _ => fault("give top_k and perhaps top_p, or samples"),
     }
 }
 
@@ -133,11 +164,11 @@ pub(super) fn read_cache(
         }
     }
     let cache = lookup(&found.spec.caches, "caches", name, &train.group)?;
-    let which = (cache.run.as_ref(), cache.model.as_ref());
     let cache = CachePlan {
         name: name.to_owned(),
-        teacher: model(found, stages, which, &format!("caches.{name}"))?,
+        teacher: teaches(found, stages, name, cache, &train.group)?,
         kept: kept(name, cache, found)?,
+        vocab_size: found.vocab_size,
         readers: vec![reader],
     };
     stages.push(Stage::Cache(Box::new(cache)));

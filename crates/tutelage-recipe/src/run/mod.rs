@@ -114,7 +114,7 @@ pub fn cache(
         }
     }
     drop(lock);
-    Ok(match session.cache(cache, &shards)? {
+    Ok(match session.cache(cache, &tokenizer, &shards)? {
         Flow::Done(()) => RunOutcome::Done(session.folder),
         Flow::Stopped => RunOutcome::Stopped(session.folder),
     })
@@ -127,7 +127,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 fn needs<'p>(plan: &'p Plan, name: &str) -> Result<(&'p CachePlan, Vec<&'p TrainPlan>), RecipeError> {
     let cache = cache::find(plan, name)?;
     let mut needed = Vec::new();
-    let mut next = Some(&cache.teacher);
+    let mut next = cache.teacher.model();
     while let Some(teacher) = next {
         let train = plan.stages.iter().find_map(|stage| match stage {
             Stage::Train(train) if teacher.stored.is_none() && train.name == teacher.name => Some(&**train),
@@ -139,7 +139,7 @@ fn needs<'p>(plan: &'p Plan, name: &str) -> Result<(&'p CachePlan, Vec<&'p Train
             return Err(RecipeError::request(format!("cache '{name}': {found}, with 'tutelage run'")));
         }
         needed.push(train);
-        next = train.teacher.as_ref().map(TeacherSource::model);
+        next = train.teacher.as_ref().and_then(TeacherSource::model);
     }
     needed.reverse();
     Ok((cache, needed))
@@ -171,7 +171,7 @@ impl Session<'_> {
         let Flow::Done(shards) = self.shards(&tokenizer)? else { return Ok(Flow::Stopped) };
         for stage in &plan.stages {
             let flow = match stage {
-                Stage::Cache(cache) => self.cache(cache, &shards)?,
+                Stage::Cache(cache) => self.cache(cache, &tokenizer, &shards)?,
                 Stage::Train(train) => self.training(train, &tokenizer, &shards)?,
                 Stage::Stored(_) => Flow::Done(()),
             };

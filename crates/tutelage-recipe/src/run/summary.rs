@@ -45,7 +45,7 @@ impl Session<'_> {
         let seq_len = self.plan.recipe.spec.data.seq_len;
         Ok(ModelSummary {
             objective: train.objective.clone(),
-            teacher: train.teacher.as_ref().map(|t| t.model().name.clone()),
+            teacher: train.teacher.as_ref().map(|t| t.name().to_owned()),
             begins_from: match &train.first {
                 FirstWeights::Random => None,
                 FirstWeights::Stored { path, .. } => Some(path.display().to_string()),
@@ -93,7 +93,7 @@ impl Session<'_> {
         let tokens = stats.n_tokens.max(1) as f64;
         Ok(CacheSummary {
             name: cache.name.clone(),
-            teacher: cache.teacher.name.clone(),
+            teacher: cache.teacher.name().to_owned(),
             kept: cache.kept.to_string(),
             tokens: stats.n_tokens,
             bytes: stats.n_bytes,

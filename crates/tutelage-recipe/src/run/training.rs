@@ -7,16 +7,17 @@ use tutelage_eval::heldout_loss;
 use tutelage_loss::Teacher;
 use tutelage_model::{Decoder, SaveOptions, StoredModel};
 use tutelage_run::{AtomicFolder, Hash, write_atomic};
+use tutelage_teacher::remote::RemoteTeacher;
 use tutelage_teacher::{CachedTeacher, LiveTeacher};
 use tutelage_tensor::Params;
 use tutelage_train::{Job, Outcome, train};
 
-use super::cache::{covered, find, header};
+use super::cache::{covered, find, header, open_server};
 use super::session::{Flow, Made, Session};
 use super::shards::Packed;
 use super::tokenizer::RunTokenizer;
 use crate::RecipeError;
-use crate::plan::{FirstWeights, TeacherModel, TeacherSource, TrainPlan};
+use crate::plan::{FirstWeights, TeacherModel, TeacherSource, Teaches, TrainPlan};
 
 impl Session<'_> {
     pub(super) fn training(
@@ -58,7 +59,7 @@ impl Session<'_> {
     ) -> Result<Flow<Made>, RecipeError> {
         let mut model = self.first_model(plan)?;
         model.set_recompute(plan.recompute);
-        let teacher = self.open_teacher(plan, &packed.train)?;
+        let teacher = self.open_teacher(plan, tokenizer, &packed.train)?;
         let job = Job {
             set: &packed.train,
             config: &plan.config,
@@ -117,12 +118,23 @@ impl Session<'_> {
         }
     }
 
-    fn open_teacher(&mut self, plan: &TrainPlan, set: &PackedSet) -> Result<Option<Box<dyn Teacher>>, RecipeError> {
+    fn open_teacher(
+        &mut self,
+        plan: &TrainPlan,
+        tokenizer: &RunTokenizer,
+        set: &PackedSet,
+    ) -> Result<Option<Box<dyn Teacher>>, RecipeError> {
         Ok(match &plan.teacher {
             None => None,
             Some(TeacherSource::Live { teacher }) => Some(Box::new(LiveTeacher::new(self.load_teacher(teacher)?))),
+            Some(TeacherSource::Server { server, kept }) => {
+                let source = open_server(server, kept, tokenizer)?;
+                // Before a step is taken: going on from a checkpoint, it has to be the server that it was.
+                source.remember(&self.stage_folder(&plan.name))?;
+                Some(Box::new(RemoteTeacher::new(source)))
+            }
             Some(TeacherSource::Cache { cache, teacher, .. }) => {
-                let weights = self.teacher_hash(teacher)?;
+                let weights = self.teaches_hash(teacher)?;
                 let cache_plan = find(self.plan, cache)?;
                 let sequences = covered(cache_plan, set);
                 let expected = header(cache_plan, set, &weights, &sequences);
@@ -135,6 +147,10 @@ impl Session<'_> {
         Ok(match &plan.teacher {
             None => "none".to_owned(),
             Some(TeacherSource::Live { teacher }) => format!("live {}", self.teacher_hash(teacher)?),
+            Some(TeacherSource::Server { server, kept }) => {
+                let teacher = self.teaches_hash(&Teaches::Server(server.clone()))?;
+                format!("server {teacher} {kept}")
+            }
             Some(TeacherSource::Cache { cache, .. }) => {
                 format!("cached {}", self.record(&format!("cache/{cache}"))?.fingerprint)
             }

@@ -2,6 +2,7 @@
 
 mod model;
 mod schedule;
+mod server;
 mod teacher;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use model::{LoraSpec, ModelSpec, SizesSpec, StoredSpec, TokenizerSpec};
 pub use schedule::{ScheduleSpec, ShapeSpec};
+pub use server::ServerSpec;
 pub use teacher::{RowTemperatureSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec};
 
 /// A whole recipe.
@@ -33,6 +35,9 @@ pub struct RecipeSpec {
     pub models: BTreeMap<String, ModelSpec>,
     /// Ways to train, by name.
     pub training: BTreeMap<String, TrainingSpec>,
+    /// Servers that teach, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub servers: BTreeMap<String, ServerSpec>,
     /// Teachers' caches, by name.
     #[serde(default)]
     pub caches: BTreeMap<String, CacheSpec>,
@@ -118,7 +123,7 @@ pub struct TrainingSpec {
     pub lr: ScheduleSpec,
 }
 
-/// `[caches.NAME]`: give `run` or `model`; `top_p` and `top_k`, or `samples`.
+/// `[caches.NAME]`: give `run`, `model` or `server`; `top_k` and perhaps `top_p`, or `samples`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CacheSpec {
@@ -128,7 +133,10 @@ pub struct CacheSpec {
     /// Name of a stored model that is the teacher, as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Probability mass to keep.
+    /// Name of a server that is the teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Probability mass to keep; all that `top_k` entries have if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
     /// Most entries to keep.

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use super::ScheduleSpec;
 
-/// `[runs.teacher]`: give `run` or `model` for a live teacher, or `cache`; and `alpha`, or `text_weight` and
+/// `[runs.teacher]`: give `run` or `model` for a live teacher, `cache`, or `server` with `top_k`; and `alpha`, or `text_weight` and
 /// `teacher_weight`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +19,12 @@ pub struct TeacherSpec {
     /// Name of a cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<String>,
+    /// Name of a server, which is asked while the run learns; what it says is not kept (a cache keeps it).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Most entries of a token that a server is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<usize>,
     /// Distance between the distributions: `forward_kl` (teacher first), `reverse_kl`, `jsd` (with `beta`), `skew_kl` and
     /// `skew_reverse_kl` (with `skew`), `total_variation`, `nll` (the gradient of `forward_kl`), `mse` (of probabilities),
     /// `logit_mse`.

@@ -29,6 +29,7 @@ request_type! {
         logprobs: Option<usize>,
         best_of: Option<usize>,
         suffix: Option<Value>,
+        return_tokens_as_token_ids: Option<bool>,
     }
 }
 
@@ -44,6 +45,8 @@ struct Answer {
     prompts: Vec<(Vec<u32>, Option<String>)>,
     n: usize,
     logprobs: Option<usize>,
+    /// Whether tokens stand as `token_id:N`.
+    ids: bool,
 }
 
 pub(super) async fn completions(
@@ -106,6 +109,7 @@ pub(super) async fn completions(
         prompts: ids.into_iter().zip(texts).collect(),
         n: settings.n,
         logprobs: asked.logprobs,
+        ids: asked.return_tokens_as_token_ids.unwrap_or(false),
     };
     if settings.streams {
         let n_left = answer.prompts.len() * answer.n;
@@ -152,7 +156,7 @@ impl Answer {
         let samples = if chooses { best(found.samples, self.n) } else { found.samples };
         for sample in samples {
             let logprobs = self.logprobs.map(|_| {
-                let mut all = LegacyLogprobs::new(&self.model, 0);
+                let mut all = LegacyLogprobs::new(&self.model, self.ids, 0);
                 if echoed.is_some() {
                     all.prompt(ids, &found.logprobs);
                 }
@@ -202,7 +206,7 @@ impl Streamed {
     /// The prompt before each of its samples.
     fn echo(&mut self, prompt: usize, logprobs: &[TokenLogprobs]) -> Vec<Value> {
         let (ids, Some(text)) = self.answer.prompts[prompt].clone() else { return Vec::new() };
-        let mut all = LegacyLogprobs::new(&self.answer.model, 0);
+        let mut all = LegacyLogprobs::new(&self.answer.model, self.answer.ids, 0);
         all.prompt(&ids, logprobs);
         let end = all.end();
         let found = self.answer.logprobs.map(|_| all.json());
@@ -240,7 +244,7 @@ impl Parts for Streamed {
                 self.n_written += 1;
                 let choice = prompt * self.answer.n + sample;
                 let found = self.answer.logprobs.map(|_| {
-                    let mut own = LegacyLogprobs::new(&self.answer.model, self.offsets[choice]);
+                    let mut own = LegacyLogprobs::new(&self.answer.model, self.answer.ids, self.offsets[choice]);
                     own.push(id, logprobs.as_ref());
                     self.offsets[choice] = own.end();
                     own.json()

@@ -17,6 +17,8 @@ fn n_characters(model: &Model, id: u32) -> usize {
 #[derive(Debug)]
 pub(super) struct LegacyLogprobs<'m> {
     model: &'m Model,
+    /// Whether tokens stand as `token_id:N`, of which no two are the same.
+    ids: bool,
     offset: usize,
     tokens: Vec<String>,
     token_logprobs: Vec<Value>,
@@ -26,9 +28,9 @@ pub(super) struct LegacyLogprobs<'m> {
 
 impl<'m> LegacyLogprobs<'m> {
     /// Before the first token; the text begins at this character.
-    pub(super) fn new(model: &'m Model, offset: usize) -> Self {
+    pub(super) fn new(model: &'m Model, ids: bool, offset: usize) -> Self {
         let (tokens, token_logprobs, top_logprobs, text_offset) = Default::default();
-        Self { model, offset, tokens, token_logprobs, top_logprobs, text_offset }
+        Self { model, ids, offset, tokens, token_logprobs, top_logprobs, text_offset }
     }
 
     /// The tokens of a prompt; nothing is known of the first.
@@ -39,7 +41,7 @@ impl<'m> LegacyLogprobs<'m> {
     }
 
     pub(super) fn push(&mut self, id: u32, logprobs: Option<&TokenLogprobs>) {
-        self.tokens.push(self.model.shown(id));
+        self.tokens.push(self.name(id));
         self.text_offset.push(self.offset);
         self.offset += n_characters(self.model, id);
         self.token_logprobs.push(logprobs.map_or(Value::Null, |found| number(found.logprob)));
@@ -47,10 +49,14 @@ impl<'m> LegacyLogprobs<'m> {
             let mut top = Map::new();
             for (id, logprob) in &found.top {
                 // Two tokens may read the same: the more likely one comes first.
-                top.entry(self.model.shown(*id)).or_insert_with(|| number(*logprob));
+                top.entry(self.name(*id)).or_insert_with(|| number(*logprob));
             }
             Value::Object(top)
         }));
+    }
+
+    fn name(&self, id: u32) -> String {
+        if self.ids { format!("token_id:{id}") } else { self.model.shown(id) }
     }
 
     /// The character after the last token.

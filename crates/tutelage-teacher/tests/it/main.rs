@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod remote;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -114,6 +116,7 @@ impl Drop for Bench {
 fn input(batch: &Batch) -> TeacherInput<'_> {
     TeacherInput {
         ids: &batch.ids,
+        labels: &batch.labels,
         positions: &batch.positions,
         documents: &batch.documents,
         sequences: &batch.sequences,

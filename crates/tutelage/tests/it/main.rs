@@ -5,6 +5,7 @@
 mod generate;
 mod gguf;
 mod interrupted;
+mod remote;
 mod serve;
 mod stored;
 mod support;

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use crate::support::Bench;
 
 /// A server that runs.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     errors: BufReader<std::process::ChildStderr>,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Server {
-    fn start(bench: &Bench, args: &[&str], key: Option<&str>) -> Self {
+    pub(crate) fn start(bench: &Bench, args: &[&str], key: Option<&str>) -> Self {
         let args = [&["serve", "--port", "0"][..], args].concat();
         let mut command = bench.command(&args);
         command.stderr(Stdio::piped()).env_remove("TUTELAGE_API_KEY");
@@ -48,11 +48,19 @@ impl Server {
     }
 
     /// Asks it to stop; its exit code and what it still said.
-    fn stop(mut self) -> (Option<i32>, String) {
+    pub(crate) fn stop(mut self) -> (Option<i32>, String) {
         assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
         let mut said = String::new();
         self.errors.read_to_string(&mut said).unwrap();
         (self.child.wait().unwrap().code(), said)
+    }
+}
+
+/// A test that fails leaves no server behind, which would hold its output open.
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
