@@ -3,8 +3,7 @@
 //! Departure: the paper's code divides by the number of such rows of a batch, and by zero where there are none; here it is
 //! those of the whole step, and at least one.
 
-use tutelage_tensor::Tape;
-use tutelage_tensor::kernels::linear_loss::LogitObjective;
+use tutelage_tensor::kernels::linear_loss::{LogitObjective, teacher_terms};
 use tutelage_tensor::simd::RowMath;
 
 use crate::mixture::{Mixture, Sparse};
@@ -23,11 +22,7 @@ pub fn agreements(targets: &Targets<'_>, labels: &[i32]) -> u64 {
         Targets::Hard => 0,
         Targets::TopPK(rows) => of_sparse(rows, Sparse::TopPK(rows)),
         Targets::Samples(rows) => of_sparse(rows, Sparse::Samples(rows)),
-        Targets::Soft(logits) => {
-            let mut tape = Tape::inference(logits.params);
-            let hidden = tape.leaf(logits.hidden.clone());
-            tape.linear_loss(&hidden, logits.head, None, &Agreement { labels })[0] as u64
-        }
+        Targets::Soft(logits) => teacher_terms(logits, &Agreement { labels })[0] as u64,
     }
 }
 

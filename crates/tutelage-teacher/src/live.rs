@@ -23,6 +23,6 @@ impl Teacher for LiveTeacher {
         let mut tape = Tape::inference(self.model.params());
         let rows = Input { ids: input.ids, positions: input.positions, documents: input.documents };
         let hidden = self.model.hidden(&mut tape, rows).value().clone();
-        Ok(Targets::Soft(TeacherLogits { hidden, params: self.model.params(), head: self.model.head() }))
+        Ok(Targets::Soft(TeacherLogits::one(hidden, self.model.params(), self.model.head())))
     }
 }

@@ -165,11 +165,11 @@ impl Case {
         let mut teacher = Params::new(&device, Precision::F32);
         let teacher_head = teacher.push("head", [V, D], &narrow(&self.teacher_head));
         let targets = match self.kind {
-            Kind::Whole => Targets::Soft(TeacherLogits {
-                hidden: Tensor::from_f32(&device, [T, D], &narrow(&self.teacher)),
-                params: &teacher,
-                head: teacher_head,
-            }),
+            Kind::Whole => Targets::Soft(TeacherLogits::one(
+                Tensor::from_f32(&device, [T, D], &narrow(&self.teacher)),
+                &teacher,
+                teacher_head,
+            )),
             Kind::Samples => Targets::Samples(sparse(self.kind)),
             Kind::Kept | Kind::Tail => Targets::TopPK(sparse(self.kind)),
         };

@@ -1,7 +1,7 @@
 //! What holds of the formulas whatever the numbers.
 
 use tutelage_loss::{Divergence, Mixture, Objective, SparseTargets, TargetKind, Targets, Temperature, Terms};
-use tutelage_tensor::kernels::linear_loss::TeacherLogits;
+use tutelage_tensor::kernels::linear_loss::{TeacherLogits, TeacherMember, TeacherPart};
 use tutelage_tensor::{Device, Grads, Isa, Params, Precision, Tape, Tensor};
 use tutelage_testkit::{assert_close, wave};
 
@@ -32,7 +32,7 @@ impl Bench {
     }
 
     fn whole(&self, logits: &[f64]) -> Targets<'_> {
-        Targets::Soft(TeacherLogits { hidden: self.rows(logits), params: &self.params, head: self.head })
+        Targets::Soft(TeacherLogits::one(self.rows(logits), &self.params, self.head))
     }
 
     /// Sums of the terms, and the gradient of the logits `[t, V]`.
@@ -212,4 +212,60 @@ fn settings_that_do_not_go_together_are_refused() {
         with(divergence).check(TargetKind::Whole).unwrap();
     }
     Objective { divergence: Divergence::ReverseKl, ..tail }.check(TargetKind::TopPK).unwrap();
+}
+
+#[test]
+fn several_teachers_have_their_own_rows_or_are_averaged() {
+    const T: usize = 700;
+    let bench = Bench::new();
+    let (student, a, b) = (wave(T * V, 1, 2.0), wave(T * V, 2, 2.0), wave(T * V, 3, 2.0));
+    let labels: Vec<i32> = (0..T as i32).map(|row| if row % 11 == 0 { -1 } else { row % V as i32 }).collect();
+    let of = |logits: &[f64], rows: &[std::ops::Range<usize>], weight: f32| {
+        let own: Vec<f64> = rows.iter().flat_map(|rows| logits[rows.start * V..rows.end * V].to_vec()).collect();
+        TeacherMember { weight, hidden: bench.rows(&own), params: &bench.params, head: bench.head }
+    };
+    // Rows of the first, of the second, of both, and of nobody.
+    let [first, second, both] = [vec![0..3, 100..400, 650..660], vec![3..50, 400..520], vec![60..100, 530..640]];
+    let part = |rows: &Vec<std::ops::Range<usize>>, members| TeacherPart { rows: rows.clone(), members };
+    let several = Targets::Soft(TeacherLogits {
+        parts: vec![
+            part(&second, vec![of(&b, &second, 1.0)]),
+            part(&first, vec![of(&a, &first, 1.0)]),
+            part(&both, vec![of(&a, &both, 0.25), of(&b, &both, 0.75)]),
+        ],
+    });
+    let is_of = |rows: &[std::ops::Range<usize>], row: usize| rows.iter().any(|rows| rows.contains(&row));
+    // The same by hand: one teacher whose logits are those, and rows of the text alone.
+    let mut by_hand = Vec::new();
+    for row in 0..T {
+        let [a, b] = [&a, &b].map(|logits| &logits[row * V..][..V]);
+        by_hand.extend(match (is_of(&first, row), is_of(&both, row)) {
+            (true, _) => a.to_vec(),
+            (_, true) => softmax(a).iter().zip(softmax(b)).map(|(p, q)| (0.25 * p + 0.75 * q).ln()).collect(),
+            _ => b.to_vec(),
+        });
+    }
+    let whole = bench.whole(&by_hand);
+    for objective in
+        [Objective::mix(0.7), Objective { divergence: Divergence::ReverseKl, guided: true, ..Objective::mix(0.7) }]
+    {
+        let (found, gradient) = bench.run(&student, &labels, objective, &several);
+        let (_, taught) = bench.run(&student, &labels, objective, &whole);
+        let (_, text) = bench.run(&student, &labels, Objective::TEXT, &Targets::Hard);
+        let mut n = 0.0;
+        for row in 0..T {
+            let has_teacher = [&first, &second, &both].iter().any(|rows| is_of(rows, row));
+            let expected = if has_teacher { &taught } else { &text };
+            let range = row * V..(row + 1) * V;
+            assert_close(&format!("row {row}"), &gradient[range.clone()], &expected[range], 3e-6, 1e-4);
+            n += f64::from(u8::from(has_teacher && labels[row] >= 0));
+        }
+        match objective.guided {
+            false => assert_eq!(found.taught, n),
+            true => {
+                assert_eq!(found.taught, tutelage_loss::guided::agreements(&several, &labels) as f64);
+                assert!(found.taught > 0.0 && found.taught < n);
+            }
+        }
+    }
 }

@@ -152,7 +152,7 @@ fn objectives_agree_with_pytorch() {
                 for &kind in kinds {
                     let hidden = case.activation("teacher_hidden");
                     let targets = match kind {
-                        "soft" => Targets::Soft(TeacherLogits { hidden, params: &teacher, head: teacher_head }),
+                        "soft" => Targets::Soft(TeacherLogits::one(hidden, &teacher, teacher_head)),
                         "samples" => Targets::Samples(case.sparse("counts")),
                         _ => Targets::TopPK(case.sparse("log_probs")),
                     };

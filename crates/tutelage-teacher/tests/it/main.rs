@@ -131,9 +131,10 @@ fn top(top_p: f64, top_k: usize) -> Kept {
 fn live_log_probs(batch: &Batch) -> Vec<Vec<f64>> {
     let live = LiveTeacher::new(teacher());
     let Targets::Soft(logits) = live.targets(input(batch)).unwrap() else { panic!("a live teacher is soft") };
-    let mut tape = Tape::inference(logits.params);
-    let hidden = tape.leaf(logits.hidden);
-    let logits = tape.linear_f32(&hidden, logits.head).to_vec();
+    let member = logits.alone(batch.ids.len()).unwrap();
+    let mut tape = Tape::inference(member.params);
+    let hidden = tape.leaf(member.hidden.clone());
+    let logits = tape.linear_f32(&hidden, member.head).to_vec();
     let normalised = |row: &[f32]| {
         let sum: f64 = row.iter().map(|&z| f64::from(z).exp()).sum();
         row.iter().map(|&z| f64::from(z) - sum.ln()).collect()

@@ -5,6 +5,7 @@
 
 use super::instructions::{Instructions, LANES};
 use super::isa::{Isa, SimdTask};
+use super::ln::ln;
 use super::multiply_add;
 
 /// Row primitives compiled for one instruction set.
@@ -26,6 +27,11 @@ impl RowMath {
     /// `out += factor * row`.
     pub fn add_scaled(self, out: &mut [f32], row: &[f32], factor: f32) {
         self.isa.run(AddScaled { out, row, factor });
+    }
+
+    /// `row = ln row`, element by element; of what is no positive number, the logarithm of the smallest normal one.
+    pub fn ln(self, row: &mut [f32]) {
+        self.isa.run(Logarithms(row));
     }
 
     /// The largest element; negative infinity for an empty row.
@@ -82,6 +88,17 @@ pub(crate) fn largest(row: &[f32]) -> f32 {
         width /= 2;
     }
     lanes[0]
+}
+
+struct Logarithms<'a>(&'a mut [f32]);
+impl SimdTask for Logarithms<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<I: Instructions>(self) {
+        for x in self.0 {
+            *x = ln::<I>(*x);
+        }
+    }
 }
 
 struct Largest<'a>(&'a [f32]);

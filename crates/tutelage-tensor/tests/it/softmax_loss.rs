@@ -99,7 +99,7 @@ impl Case {
         let (params, head) = one_param(device, precision, &[*v, *d], &w[0]);
         let (teacher_params, teacher_head) = one_param(device, precision, &[*v, 2 * d], &w[1]);
         let hidden = activation(&teacher_params, &[*t, 2 * d], &x[1]);
-        let logits = TeacherLogits { hidden, params: &teacher_params, head: teacher_head };
+        let logits = TeacherLogits::one(hidden, &teacher_params, teacher_head);
         let teacher = taught.then_some(&logits);
         let mut tape = Tape::training(&params);
         let hidden = tape.leaf(activation(&params, &[*t, *d], &x[0]));

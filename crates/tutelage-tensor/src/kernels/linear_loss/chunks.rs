@@ -5,6 +5,7 @@
 
 use super::super::by_dtype;
 use super::super::linear::cpu as linear;
+use super::teacher::{Room, row_range};
 use super::{LogitObjective, LossMemory, TeacherLogits};
 use crate::device::DisjointOut;
 use crate::matmul::{Out, Round};
@@ -48,10 +49,9 @@ pub(super) fn run(
     let mut pass = Pass {
         params,
         head,
-        teacher,
+        teacher: teacher.map(|teacher| (teacher, Room::new(device, teacher, t, logit_rows.min(t.max(1)), v))),
         objective,
         logits: device.buffer(logit_rows.min(t.max(1)) * v),
-        teacher_logits: teacher.map(|_| device.buffer(logit_rows.min(t.max(1)) * v)),
         sums: vec![0.0; objective.n_terms()],
     };
     by_dtype!(hidden.dtype(), T => {
@@ -83,10 +83,9 @@ pub(super) fn run(
 struct Pass<'a> {
     params: &'a Params,
     head: ParamId,
-    teacher: Option<&'a TeacherLogits<'a>>,
+    teacher: Option<(&'a TeacherLogits<'a>, Room)>,
     objective: &'a dyn LogitObjective,
     logits: Buffer<f32>,
-    teacher_logits: Option<Buffer<f32>>,
     sums: Vec<f64>,
 }
 
@@ -98,15 +97,13 @@ impl Pass<'_> {
         let chunk = row_range(device, hidden, start, n);
         let logits_rv = &mut self.logits[..n * v];
         device.timed("head", || linear::forward_into(self.params, self.head, &chunk, Out::F32(logits_rv)));
-        if let (Some(teacher), Some(buffer)) = (self.teacher, &mut self.teacher_logits) {
-            let chunk = row_range(teacher.params.device(), &teacher.hidden, start, n);
-            let logits = Out::F32(&mut buffer[..n * v]);
-            device.timed("teacher head", || linear::forward_into(teacher.params, teacher.head, &chunk, logits));
-        }
-        let teacher_rv = self.teacher_logits.as_mut().map(|buffer| &mut buffer[..n * v]);
+        let teacher = self.teacher.as_mut().map(|(teacher, room)| {
+            let has_teacher = room.fill(device, teacher, start, n);
+            (&mut room.logits[..n * v], has_teacher)
+        });
         let objective = self.objective;
         let terms =
-            device.timed("objective", || evaluate(device, objective, (start, v), logits_rv, teacher_rv, gradient_rv));
+            device.timed("objective", || evaluate(device, objective, (start, v), logits_rv, teacher, gradient_rv));
         for row in terms.chunks_exact(self.sums.len().max(1)) {
             for (sum, term) in self.sums.iter_mut().zip(row) {
                 *sum += term;
@@ -115,25 +112,45 @@ impl Pass<'_> {
     }
 }
 
+/// The terms of an objective that looks at teachers' logits as if they were a student's, over the rows that have a teacher.
+pub(super) fn teacher_terms(teacher: &TeacherLogits<'_>, objective: &dyn LogitObjective) -> Vec<f64> {
+    let mut sums = vec![0.0; objective.n_terms()];
+    let Some(member) = teacher.members().next() else { return sums };
+    let (device, v) = (member.params.device(), member.params.get(member.head).shape()[0]);
+    let t = teacher.parts.iter().flat_map(|part| &part.rows).map(|rows| rows.end).max().unwrap_or(0);
+    let (logit_rows, _) = chunk_rows(v);
+    let mut room = Room::new(device, teacher, t, logit_rows.min(t.max(1)), v);
+    for start in (0..t).step_by(logit_rows) {
+        let n = logit_rows.min(t - start);
+        let has_teacher = room.fill(device, teacher, start, n);
+        let terms = evaluate::<f32>(device, objective, (start, v), &mut room.logits[..n * v], None, None);
+        for (row, _) in terms.chunks_exact(sums.len().max(1)).zip(has_teacher).filter(|(_, has)| *has) {
+            sums.iter_mut().zip(row).for_each(|(sum, term)| *sum += term);
+        }
+    }
+    sums
+}
+
 /// Runs the objective on each row; returns the terms of each.
 fn evaluate<T: Element>(
     device: &Device,
     objective: &dyn LogitObjective,
     (start, v): (usize, usize),
     logits_rv: &mut [f32],
-    teacher_rv: Option<&mut [f32]>,
+    teacher_rv: Option<(&mut [f32], Vec<bool>)>,
     gradient_rv: Option<&mut [T]>,
 ) -> Vec<f64> {
     let math = RowMath::new(device.isa());
     let (n, n_terms) = (logits_rv.len() / v, objective.n_terms());
     let mut terms = vec![0.0; n * n_terms];
     let (terms_out, logits) = (DisjointOut::new(&mut terms), DisjointOut::new(logits_rv));
-    let (teacher, gradient) = (teacher_rv.map(DisjointOut::new), gradient_rv.map(DisjointOut::new));
+    let teacher = teacher_rv.map(|(rows, has_teacher)| (DisjointOut::new(rows), has_teacher));
+    let gradient = gradient_rv.map(DisjointOut::new);
     device.for_each(n, |r| {
         // SAFETY: each task has its own row, of all four.
         let (logits, terms) = unsafe { (logits.slice(r * v, v), terms_out.slice(r * n_terms, n_terms)) };
         // SAFETY: as above.
-        let teacher = teacher.as_ref().map(|rows| unsafe { rows.slice(r * v, v) });
+        let teacher = teacher.as_ref().filter(|(_, has)| has[r]).map(|(rows, _)| unsafe { rows.slice(r * v, v) });
         objective.row(math, start + r, logits, teacher, gradient.is_some(), terms);
         if let Some(gradient) = &gradient {
             // SAFETY: as above.
@@ -141,14 +158,4 @@ fn evaluate<T: Element>(
         }
     });
     terms
-}
-
-/// Rows `start .. start + n` of a matrix.
-fn row_range(device: &Device, x: &Tensor, start: usize, n: usize) -> Tensor {
-    let (_, d) = x.dims2();
-    by_dtype!(x.dtype(), T => {
-        let mut rows = device.buffer::<T>(n * d);
-        rows.copy_from_slice(&x.slice::<T>()[start * d..][..n * d]);
-        Tensor::new([n, d], rows)
-    })
 }

@@ -12,6 +12,9 @@ mod memory;
 mod objective;
 mod op;
 pub mod reference;
+mod teacher;
 
 pub use memory::LossMemory;
-pub use objective::{LogitObjective, Pick, SoftmaxObjective, TeacherLogits, softmax_row};
+pub use objective::{LogitObjective, Pick, SoftmaxObjective, softmax_row};
+pub use op::teacher_terms;
+pub use teacher::{TeacherLogits, TeacherMember, TeacherPart};

@@ -1,7 +1,6 @@
 //! What the engine asks of a formula.
 
 use crate::simd::{PairSums, RowMath, SoftmaxPair};
-use crate::{ParamId, Params, Tensor};
 
 /// A loss over rows of logits. Formulas live in `tutelage-loss`; the engine knows this trait only.
 pub trait LogitObjective: Sync {
@@ -11,7 +10,7 @@ pub trait LogitObjective: Sync {
     /// Computes row `row`: adds nothing to, but writes, `terms`; and if `gradient`, replaces `logits_v`
     /// by the gradient of the objective with respect to them, else may leave anything there.
     ///
-    /// `teacher_logits_v` are a live teacher's for the same row, and may be overwritten.
+    /// `teacher_logits_v` are a live teacher's for the same row, if it has one, and may be overwritten.
     fn row(
         &self,
         math: RowMath,
@@ -88,15 +87,4 @@ pub struct Pick {
     pub id: u32,
     /// What is subtracted from its gradient.
     pub weight: f32,
-}
-
-/// A live teacher's logits, not yet multiplied out: hidden states and the output layer.
-#[derive(Clone)]
-pub struct TeacherLogits<'a> {
-    /// Last hidden states `[t, d_teacher]`, in the type of the teacher's activations.
-    pub hidden: Tensor,
-    /// The teacher's parameters.
-    pub params: &'a Params,
-    /// Its output layer `[v, d_teacher]`.
-    pub head: ParamId,
 }

@@ -41,6 +41,11 @@ impl Tape<'_> {
     }
 }
 
+/// The terms of an objective that looks at teachers' logits in the place of a student's, summed over the rows that have a teacher.
+pub fn teacher_terms(teacher: &TeacherLogits<'_>, objective: &dyn LogitObjective) -> Vec<f64> {
+    chunks::teacher_terms(teacher, objective)
+}
+
 /// In blocks of the vocabulary where machine and objective allow it, else in chunks of rows.
 fn run(
     params: &Params,
@@ -52,6 +57,9 @@ fn run(
 ) -> Vec<f64> {
     #[cfg(target_arch = "x86_64")]
     if let Some(softmax) = objective.as_softmax(teacher.is_some())
+        && let alone = teacher.map(|teacher| teacher.alone(hidden.dims2().0))
+        && alone.is_none_or(|alone| alone.is_some())
+        && let teacher = alone.flatten()
         && let teacher_dtype = teacher.map_or(hidden.dtype(), |teacher| teacher.hidden.dtype())
         && blocks::suits(params.device().isa(), hidden.dtype(), teacher_dtype)
     {
@@ -61,8 +69,8 @@ fn run(
 }
 
 fn check(params: &Params, head: ParamId, teacher: Option<&TeacherLogits<'_>>) {
-    if let Some(teacher) = teacher {
-        let (ours, theirs) = (params.get(head).shape()[0], teacher.params.get(teacher.head).shape()[0]);
+    for member in teacher.iter().flat_map(|teacher| teacher.members()) {
+        let (ours, theirs) = (params.get(head).shape()[0], member.params.get(member.head).shape()[0]);
         assert_eq!(ours, theirs, "vocabularies of student and teacher; compared when the teacher is made");
     }
 }

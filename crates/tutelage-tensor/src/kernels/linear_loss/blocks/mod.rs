@@ -17,7 +17,7 @@ use self::gradient::Shifts;
 use self::picks::Picks;
 use self::rows::Rows;
 use self::sums::State;
-use super::{LossMemory, SoftmaxObjective, TeacherLogits};
+use super::{LossMemory, SoftmaxObjective, TeacherMember};
 use crate::{DType, Device, Grads, Isa, ParamId, Params, Tensor};
 
 /// Rows that are handled together.
@@ -56,7 +56,7 @@ pub(super) fn run(
     params: &Params,
     head: ParamId,
     hidden: &Tensor,
-    teacher: Option<&TeacherLogits<'_>>,
+    teacher: Option<&TeacherMember<'_>>,
     objective: &dyn SoftmaxObjective,
     n_terms: usize,
     mut backward: Option<(&mut Grads, &mut Tensor)>,

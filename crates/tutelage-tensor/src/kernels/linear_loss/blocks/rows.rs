@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use super::super::TeacherLogits;
+use super::super::TeacherMember;
 use super::gradient::{Gradient, Shifts};
 use super::picks::Picks;
 use super::sums::{State, Sums};
@@ -62,7 +62,7 @@ impl<'a> Rows<'a> {
     pub(super) fn new(
         (params, head): (&'a Params, ParamId),
         hidden: &'a [bf16],
-        teacher: Option<&'a TeacherLogits<'_>>,
+        teacher: Option<&'a TeacherMember<'_>>,
         start: usize,
     ) -> Self {
         let device = params.device();
