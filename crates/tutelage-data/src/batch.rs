@@ -8,7 +8,7 @@ use crate::{PackedSet, Sequence};
 pub const IGNORED: i32 = -1;
 
 /// Sequences laid end to end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Token ids `[t]`.
     pub ids: Vec<i32>,
@@ -18,6 +18,8 @@ pub struct Batch {
     pub positions: Vec<i32>,
     /// Rows of each document's part; attention stays inside.
     pub documents: Vec<Range<usize>>,
+    /// Number of the route of each document; nothing where documents have none.
+    pub routes: Vec<u16>,
     /// Rows of each sequence, with its number in the packed set.
     pub sequences: Vec<(usize, Range<usize>)>,
 }
@@ -25,7 +27,7 @@ pub struct Batch {
 impl Batch {
     /// The sequences `indices` of `set`.
     pub fn new(set: &PackedSet, indices: &[usize]) -> Self {
-        let mut batch = Self { ids: vec![], labels: vec![], positions: vec![], documents: vec![], sequences: vec![] };
+        let mut batch = Self::default();
         for &index in indices {
             batch.push(index, set.sequence(index));
         }
@@ -39,6 +41,7 @@ impl Batch {
             self.documents.push(start + document.start..start + document.end);
         }
         self.sequences.push((index, start..start + sequence.ids.len()));
+        self.routes.extend(sequence.routes);
         self.ids.extend(sequence.ids);
         self.labels.extend(sequence.labels);
     }

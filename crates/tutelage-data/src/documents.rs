@@ -14,12 +14,15 @@ use crate::DataError;
 pub struct Document {
     /// The text, never blank.
     pub text: String,
+    /// What stands in the field that routes documents to teachers, if one was asked for.
+    pub route: Option<String>,
 }
 
 /// Documents of one file, one by one. Blank documents are skipped.
 pub struct DocumentReader {
     path: PathBuf,
     text_field: String,
+    route_field: Option<String>,
     lines: Option<Box<dyn BufRead>>,
     /// Whether the whole file is one document.
     plain: bool,
@@ -52,6 +55,7 @@ pub fn read_documents(path: &Path, text_field: &str) -> Result<DocumentReader, D
     Ok(DocumentReader {
         path: path.to_path_buf(),
         text_field: text_field.to_owned(),
+        route_field: None,
         lines: Some(lines),
         plain,
         line: 0,
@@ -63,6 +67,11 @@ fn wrong_format(path: &Path, found: &str) -> DataError {
 }
 
 impl DocumentReader {
+    /// With this field of each document as its route, which every document then must have: a text, a number, or true or false.
+    pub fn routed_by(self, field: Option<&str>) -> Self {
+        Self { route_field: field.map(str::to_owned), ..self }
+    }
+
     fn next_bytes(&mut self) -> Result<Option<Vec<u8>>, DataError> {
         let Some(lines) = &mut self.lines else { return Ok(None) };
         let mut bytes = Vec::new();
@@ -81,22 +90,28 @@ impl DocumentReader {
                 let at = error.utf8_error().valid_up_to();
                 self.wrong_line(format!("byte {at} is not UTF-8; convert the file to UTF-8"))
             })?;
-            let text = if self.plain {
+            let (text, route) = if self.plain {
                 self.lines = None;
-                content
+                if let Some(field) = &self.route_field {
+                    return Err(
+                        self.wrong_line(format!("a file of text has no field '{field}', which routes documents"))
+                    );
+                }
+                (content, None)
             } else if content.trim().is_empty() {
                 continue;
             } else {
-                self.text_of(&content)?
+                self.fields_of(&content)?
             };
             if !text.trim().is_empty() {
-                return Ok(Some(Document { text }));
+                return Ok(Some(Document { text, route }));
             }
         }
         Ok(None)
     }
 
-    fn text_of(&self, line: &str) -> Result<String, DataError> {
+    /// Text and route.
+    fn fields_of(&self, line: &str) -> Result<(String, Option<String>), DataError> {
         let field = &self.text_field;
         let value: serde_json::Value =
             serde_json::from_str(line).map_err(|error| self.wrong_line(format!("not JSON: {error}")))?;
@@ -104,13 +119,27 @@ impl DocumentReader {
             return Err(self.wrong_line(format!("expected an object with a field '{field}'")));
         };
         match object.get(field) {
-            Some(serde_json::Value::String(text)) => Ok(text.clone()),
+            Some(serde_json::Value::String(text)) => Ok((text.clone(), self.route_of(object)?)),
             Some(_) => Err(self.wrong_line(format!("field '{field}' is not a string"))),
             None => {
                 let found: Vec<&str> = object.keys().map(String::as_str).collect();
                 let fields = found.join(", ");
                 Err(self.wrong_line(format!("no field '{field}'; found: {fields}; set data.text_field")))
             }
+        }
+    }
+
+    fn route_of(&self, object: &serde_json::Map<String, serde_json::Value>) -> Result<Option<String>, DataError> {
+        use serde_json::Value;
+        let Some(field) = &self.route_field else { return Ok(None) };
+        match object.get(field) {
+            Some(Value::String(route)) => Ok(Some(route.clone())),
+            Some(route @ (Value::Bool(_) | Value::Number(_))) => Ok(Some(route.to_string())),
+            Some(_) => {
+                Err(self
+                    .wrong_line(format!("field '{field}', which routes documents, is no text, number, true or false")))
+            }
+            None => Err(self.wrong_line(format!("no field '{field}', which routes documents (data.route_field)"))),
         }
     }
 

@@ -43,6 +43,8 @@ pub struct Sequence {
     pub labels: Vec<i32>,
     /// Rows of each document, or of the part of it that lies here.
     pub documents: Vec<Range<usize>>,
+    /// Number of the route of each document; nothing where documents have none.
+    pub routes: Vec<u16>,
 }
 
 impl PackedSet {
@@ -108,7 +110,7 @@ impl PackedSet {
         let total = self.starts[self.starts.len() - 1];
         let start = (index * self.seq_len) as u64;
         let end = (start + self.seq_len as u64).min(total - 1);
-        let mut out = Sequence { ids: Vec::new(), labels: Vec::new(), documents: Vec::new() };
+        let mut out = Sequence { ids: Vec::new(), labels: Vec::new(), documents: Vec::new(), routes: Vec::new() };
         // The last document that starts at or before `start`; empty documents do not exist (<s> and </s>).
         let mut document = self.starts.partition_point(|&s| s <= start) - 1;
         let mut at = start;
@@ -122,6 +124,7 @@ impl PackedSet {
                 out.labels.push(label);
             }
             out.documents.push(row..out.ids.len());
+            out.routes.extend(self.shard.route(self.order[document] as usize));
             at = last.min(end);
             document += 1;
         }

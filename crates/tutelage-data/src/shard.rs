@@ -33,12 +33,18 @@ pub struct ShardManifest {
     pub bin: Hash,
     /// Hash of the `.idx` file.
     pub idx: Hash,
+    /// Routes of documents, if they have any: `.route` holds for each document the number of its route in this list, u16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
+    /// Hash of the `.route` file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Hash>,
 }
 
 const FORMAT: &str = "tutelage-shard-1";
 
-fn paths(stem: &Path) -> [PathBuf; 3] {
-    ["bin", "idx", "json"].map(|ending| stem.with_extension(ending))
+fn paths(stem: &Path) -> [PathBuf; 4] {
+    ["bin", "idx", "json", "route"].map(|ending| stem.with_extension(ending))
 }
 
 /// Writes a shard document by document.
@@ -50,6 +56,9 @@ pub struct ShardWriter {
     bin: AtomicFile,
     lengths: Vec<i32>,
     text_bytes: u64,
+    routes: Vec<String>,
+    /// Of each document, where documents have routes.
+    route_of: Vec<u16>,
 }
 
 impl ShardWriter {
@@ -59,7 +68,16 @@ impl ShardWriter {
     /// When files cannot be created.
     pub fn create(stem: &Path, tokenizer: Hash, vocab_size: usize) -> Result<Self, DataError> {
         let bin = AtomicFile::create(&paths(stem)[0])?;
-        Ok(Self { stem: stem.to_path_buf(), tokenizer, vocab_size, bin, lengths: Vec::new(), text_bytes: 0 })
+        Ok(Self {
+            stem: stem.to_path_buf(),
+            tokenizer,
+            vocab_size,
+            bin,
+            lengths: Vec::new(),
+            text_bytes: 0,
+            routes: Vec::new(),
+            route_of: Vec::new(),
+        })
     }
 
     fn wide(&self) -> bool {
@@ -83,16 +101,42 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Makes the three files appear, the manifest last.
+    /// Appends a document that goes to a teacher by this route; all documents of a shard have one, or none has.
+    ///
+    /// # Errors
+    /// When it cannot be written, or there are more routes than numbers for them.
+    pub fn push_routed(&mut self, ids: &[u32], text_bytes: usize, route: &str) -> Result<(), DataError> {
+        let number = self.routes.iter().position(|known| known == route).unwrap_or_else(|| {
+            self.routes.push(route.to_owned());
+            self.routes.len() - 1
+        });
+        let number = u16::try_from(number).map_err(|_| {
+            DataError::TooLittle(
+                "the field that routes documents has more than 65,536 values: it routes nothing".to_owned(),
+            )
+        })?;
+        self.route_of.push(number);
+        self.push(ids, text_bytes)
+    }
+
+    /// Makes the files appear, the manifest last.
     ///
     /// # Errors
     /// When they cannot be written.
     pub fn finish(self) -> Result<ShardManifest, DataError> {
-        let [bin_path, idx_path, json_path] = paths(&self.stem);
+        let [bin_path, idx_path, json_path, route_path] = paths(&self.stem);
         let wide = self.wide();
         self.bin.commit()?;
         let idx = index(&self.lengths, wide);
         tutelage_run::write_atomic(&idx_path, &idx)?;
+        let route = match self.route_of.is_empty() {
+            true => None,
+            false => {
+                let bytes: Vec<u8> = self.route_of.iter().flat_map(|number| number.to_le_bytes()).collect();
+                tutelage_run::write_atomic(&route_path, &bytes)?;
+                Some(hash_bytes(&bytes))
+            }
+        };
         let manifest = ShardManifest {
             format: FORMAT.to_owned(),
             tokenizer: self.tokenizer,
@@ -102,6 +146,8 @@ impl ShardWriter {
             text_bytes: self.text_bytes,
             bin: tutelage_run::hash_file(&bin_path)?,
             idx: hash_bytes(&idx),
+            routes: self.routes,
+            route,
         };
         write_json(&json_path, &manifest)?;
         Ok(manifest)
@@ -133,6 +179,8 @@ pub struct Shard {
     wide: bool,
     /// Token index at which each document starts, and the end.
     starts: Vec<u64>,
+    /// Of each document, where documents have routes.
+    route_of: Vec<u16>,
 }
 
 impl Shard {
@@ -141,14 +189,20 @@ impl Shard {
     /// # Errors
     /// When a file is missing, truncated, or not what the manifest says.
     pub fn open(stem: &Path) -> Result<Self, DataError> {
-        let [bin_path, idx_path, json_path] = paths(stem);
+        let [bin_path, idx_path, json_path, route_path] = paths(stem);
         let manifest: ShardManifest = read_json(&json_path)?;
         if manifest.format != FORMAT {
             let found = format!("format '{}' where '{FORMAT}' is read", manifest.format);
             return Err(FileError::content(&json_path, found).into());
         }
         let (bin, idx) = (MappedFile::open(&bin_path)?, MappedFile::open(&idx_path)?);
-        for (file, expected) in [(&bin, &manifest.bin), (&idx, &manifest.idx)] {
+        let route = manifest
+            .route
+            .as_ref()
+            .map(|hash| Ok::<_, FileError>((MappedFile::open(&route_path)?, hash)))
+            .transpose()?;
+        let more = route.iter().map(|(file, hash)| (file, *hash));
+        for (file, expected) in [(&bin, &manifest.bin), (&idx, &manifest.idx)].into_iter().chain(more) {
             if hash_bytes(file.bytes()) != *expected {
                 let found = "is truncated or damaged: its hash is not the manifest's; \
                              remove the stage's folder to make it anew";
@@ -160,7 +214,11 @@ impl Shard {
         for n in lengths {
             starts.push(starts[starts.len() - 1] + n as u64);
         }
-        let shard = Self { manifest, bin, wide, starts };
+        let numbers =
+            |file: &MappedFile| file.bytes().as_chunks::<2>().0.iter().map(|n| u16::from_le_bytes(*n)).collect();
+        let route_of = route.as_ref().map_or_else(Vec::new, |(file, _)| numbers(file));
+        drop(route);
+        let shard = Self { manifest, bin, wide, starts, route_of };
         shard.check(&json_path)?;
         Ok(shard)
     }
@@ -170,6 +228,11 @@ impl Shard {
         let counted = (self.n_documents() as u64, self.n_tokens(), self.bin.bytes().len() as u64);
         if counted != (self.manifest.documents, self.manifest.tokens, self.manifest.tokens * width) {
             return Err(FileError::content(json_path, "does not agree with the .bin and .idx beside it").into());
+        }
+        let known = |&number: &u16| usize::from(number) < self.manifest.routes.len();
+        let n_routes = if self.manifest.route.is_some() { self.n_documents() } else { 0 };
+        if self.route_of.len() != n_routes || !self.route_of.iter().all(known) {
+            return Err(FileError::content(json_path, "does not agree with the .route beside it").into());
         }
         let outside = (0..self.n_tokens()).map(|i| self.token(i)).find(|&id| u64::from(id) >= self.manifest.vocab_size);
         match outside {
@@ -199,6 +262,11 @@ impl Shard {
     /// Token indices of a document.
     pub fn document(&self, index: usize) -> std::ops::Range<u64> {
         self.starts[index]..self.starts[index + 1]
+    }
+
+    /// Number of a document's route in the manifest's list, where documents have routes.
+    pub fn route(&self, index: usize) -> Option<u16> {
+        self.route_of.get(index).copied()
     }
 
     /// The token at an index.

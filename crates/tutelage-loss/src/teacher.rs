@@ -13,7 +13,7 @@ pub enum Targets<'t> {
     Hard,
     /// Its whole distribution, multiplied out chunk by chunk beside the student's.
     Soft(TeacherLogits<'t>),
-    /// The most likely entries with log-probabilities at temperature 1.
+    /// The most likely entries with log-probabilities at temperature 1; a row without any has no teacher.
     TopPK(SparseTargets),
     /// Counts of entries drawn from it.
     Samples(SparseTargets),
@@ -30,6 +30,8 @@ pub struct TeacherInput<'a> {
     pub positions: &'a [i32],
     /// Rows of each document.
     pub documents: &'a [Range<usize>],
+    /// Number of the route of each document; nothing where documents have none.
+    pub routes: &'a [u16],
     /// Number of each sequence in the packed set, and its rows.
     pub sequences: &'a [(usize, Range<usize>)],
 }

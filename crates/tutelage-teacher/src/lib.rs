@@ -1,4 +1,4 @@
-//! Sources of targets: a live model, or a cache on disk.
+//! Sources of targets: a live model, a cache on disk, a server, or several of them.
 //!
 //! # Tour
 //! - [`LiveTeacher`]: a model that runs beside the student; its full distribution is multiplied out chunk by
@@ -7,13 +7,16 @@
 //!   ([`CachedTeacher`]). A cache names the teacher, tokenizer and packing it was made for and is refused for
 //!   others; every row carries the hash of its input ids and a checksum.
 //! - [`remote`]: a teacher on a server, for caches or while the student learns.
+//! - [`SeveralTeachers`]: each document has its own by its route, or the average of some.
 
 pub mod cache;
 mod cached;
 mod error;
 mod live;
 pub mod remote;
+mod several;
 
 pub use cached::CachedTeacher;
 pub use error::CacheError;
 pub use live::LiveTeacher;
+pub use several::{Member, SeveralTeachers};

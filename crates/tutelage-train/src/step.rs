@@ -124,6 +124,7 @@ fn teacher_input(batch: &Batch) -> TeacherInput<'_> {
         labels: &batch.labels,
         positions: &batch.positions,
         documents: &batch.documents,
+        routes: &batch.routes,
         sequences: &batch.sequences,
     }
 }

@@ -86,6 +86,13 @@ struct RowWeights {
     is_taught: bool,
 }
 
+impl Sparse<'_> {
+    fn is_empty(&self, row: usize) -> bool {
+        let (Sparse::TopPK(rows) | Sparse::Samples(rows)) = self;
+        rows.row(row).0.is_empty()
+    }
+}
+
 impl<'a> Mixture<'a> {
     /// Cross-entropy with the text.
     pub fn text(labels: &'a [i32], scale: f32) -> Self {
@@ -147,6 +154,8 @@ impl LogitObjective for Mixture<'_> {
         };
         let target = match (teacher_logits_v, self.sparse) {
             (Some(logits_v), _) => Target::Whole(logits_v),
+            // A row without entries has no teacher.
+            (None, Some(sparse)) if sparse.is_empty(row) => Target::None,
             (None, Some(sparse)) => Target::Kept(self.kept(sparse, row)),
             (None, None) => Target::None,
         };
@@ -161,6 +170,12 @@ impl LogitObjective for Mixture<'_> {
 
     fn as_softmax(&self, taught: bool) -> Option<&dyn SoftmaxObjective> {
         let is_text = !taught && self.sparse.is_none();
-        (is_text || self.objective.has_softmax_form(taught)).then_some(self)
+        // All rows of the form have the same weights.
+        let is_whole = |sparse: Sparse<'_>| {
+            let learned = |row: &usize| self.label(*row).is_some();
+            !(0..self.labels.len()).filter(learned).any(|row| sparse.is_empty(row))
+        };
+        let is_taught = self.objective.has_softmax_form(taught) && self.sparse.is_none_or(is_whole);
+        (is_text || is_taught).then_some(self)
     }
 }

@@ -1,24 +1,29 @@
 //! What the documents amount to.
 
-use tutelage_data::{Split, read_documents};
+use std::collections::BTreeSet;
+
+use tutelage_data::{Document, Split, read_documents};
 
 use crate::RecipeError;
 use crate::spec::RecipeSpec;
 
 /// Documents counted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Corpus {
     pub(crate) documents: u64,
     pub(crate) text_bytes: u64,
     pub(crate) heldout_bytes: u64,
+    /// Routes of documents.
+    pub(crate) routes: BTreeSet<String>,
 }
 
 /// Reads all documents once: a broken one is better found now.
 pub(super) fn scan(spec: &RecipeSpec) -> Result<Corpus, RecipeError> {
-    let mut corpus = Corpus { documents: 0, text_bytes: 0, heldout_bytes: 0 };
+    let mut corpus = Corpus { documents: 0, text_bytes: 0, heldout_bytes: 0, routes: BTreeSet::new() };
     for path in &spec.data.documents {
-        for document in read_documents(path, &spec.data.text_field)? {
-            let text = document?.text;
+        for document in read_documents(path, &spec.data.text_field)?.routed_by(spec.data.route_field.as_deref()) {
+            let Document { text, route } = document?;
+            corpus.routes.extend(route);
             corpus.documents += 1;
             corpus.text_bytes += text.len() as u64;
             if Split::of(&text, spec.data.heldout_fraction) == Split::HeldOut {

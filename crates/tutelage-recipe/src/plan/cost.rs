@@ -123,11 +123,14 @@ impl Plan {
         let rows = config.micro_batch_size * seq_len;
         let mut loss = train.model.loss_memory(isa, self.precision.activation(), rows);
         let mut live = 0;
-        if let Some(TeacherSource::Live { teacher }) = &train.teacher {
-            let config = &teacher.config;
-            live = config.inference_bytes().saturating_add(self.tape(config, rows, true));
+        let teachers = train.teacher.as_ref().map(TeacherSource::live).unwrap_or_default();
+        // All weights are there at once, one forward pass after another.
+        for config in teachers.iter().map(|teacher| &teacher.config) {
+            live = u64::saturating_add(live, config.inference_bytes());
             loss.taught = true;
         }
+        let tape = teachers.iter().map(|teacher| self.tape(&teacher.config, rows, true)).max();
+        live = u64::saturating_add(live, tape.unwrap_or(0));
         if let Some(distillation) = &train.config.distillation {
             let whole = loss.taught;
             loss.softmax_form = distillation.objectives(config.steps).all(|o| o.has_softmax_form(whole));

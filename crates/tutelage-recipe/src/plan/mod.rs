@@ -6,6 +6,7 @@ mod models;
 mod objective;
 mod resolve;
 mod servers;
+mod several;
 mod teachers;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub(crate) use corpus::Corpus;
 pub use cost::PlanRow;
 pub(crate) use models::{FirstWeights, TokenizerPlan};
 pub use resolve::plan;
+pub(crate) use several::{OTHERS, taught_by};
 
 /// A recipe that can be carried out.
 #[derive(Debug, Clone)]
@@ -120,6 +122,15 @@ pub(crate) struct ServerPlan {
     pub(crate) config: ServerConfig,
 }
 
+/// One of several teachers.
+#[derive(Debug, Clone)]
+pub(crate) struct MemberPlan {
+    pub(crate) source: TeacherSource,
+    /// Routes of the documents that it teaches; of all if there are none.
+    pub(crate) routes: Vec<String>,
+    pub(crate) weight: f64,
+}
+
 /// Where targets come from.
 #[derive(Debug, Clone)]
 pub(crate) enum TeacherSource {
@@ -129,24 +140,58 @@ pub(crate) enum TeacherSource {
     Cache { cache: String, teacher: Teaches, kept: Kept },
     /// A server that is asked while the student learns.
     Server { server: ServerPlan, kept: Kept },
+    /// Several, each a live one or a cache.
+    Several(Vec<MemberPlan>),
 }
 
 impl TeacherSource {
-    /// The model that teaches, if it is one of ours.
-    pub(crate) fn model(&self) -> Option<&TeacherModel> {
+    /// It, or all that it consists of.
+    pub(crate) fn all(&self) -> Vec<&TeacherSource> {
         match self {
-            TeacherSource::Live { teacher } => Some(teacher),
-            TeacherSource::Cache { teacher, .. } => teacher.model(),
-            TeacherSource::Server { .. } => None,
+            TeacherSource::Several(members) => members.iter().map(|member| &member.source).collect(),
+            one => vec![one],
         }
     }
 
-    /// Its name.
-    pub(crate) fn name(&self) -> &str {
+    /// The models that teach, live or through a cache, as far as they are ours.
+    pub(crate) fn models(&self) -> Vec<&TeacherModel> {
+        let mut out = Vec::new();
+        for source in self.all() {
+            match source {
+                TeacherSource::Live { teacher } => out.push(&**teacher),
+                TeacherSource::Cache { teacher, .. } => out.extend(teacher.model()),
+                TeacherSource::Server { .. } | TeacherSource::Several(_) => {}
+            }
+        }
+        out
+    }
+
+    /// The models that run beside the student.
+    pub(crate) fn live(&self) -> Vec<&TeacherModel> {
+        let is_live = |source: &&TeacherSource| matches!(source, TeacherSource::Live { .. });
+        self.all().into_iter().filter(is_live).flat_map(TeacherSource::models).collect()
+    }
+
+    /// Names of the caches that it reads.
+    pub(crate) fn caches(&self) -> Vec<&str> {
+        let mut out = Vec::new();
+        for source in self.all() {
+            if let TeacherSource::Cache { cache, .. } = source {
+                out.push(cache.as_str());
+            }
+        }
+        out
+    }
+
+    /// Its name, or their names.
+    pub(crate) fn name(&self) -> String {
         match self {
-            TeacherSource::Live { teacher } => &teacher.name,
-            TeacherSource::Cache { teacher, .. } => teacher.name(),
-            TeacherSource::Server { server, .. } => &server.name,
+            TeacherSource::Live { teacher } => teacher.name.clone(),
+            TeacherSource::Cache { teacher, .. } => teacher.name().to_owned(),
+            TeacherSource::Server { server, .. } => server.name.clone(),
+            TeacherSource::Several(members) => {
+                members.iter().map(|member| member.source.name()).collect::<Vec<_>>().join(", ")
+            }
         }
     }
 
@@ -154,6 +199,10 @@ impl TeacherSource {
     pub(crate) fn targets(&self) -> TargetKind {
         match self {
             TeacherSource::Live { .. } => TargetKind::Whole,
+            // All members have the same kind.
+            TeacherSource::Several(members) => {
+                members.first().map_or(TargetKind::Whole, |member| member.source.targets())
+            }
             TeacherSource::Cache { kept, .. } | TeacherSource::Server { kept, .. } => match kept {
                 Kept::TopPK { .. } => TargetKind::TopPK,
                 Kept::Samples { .. } => TargetKind::Samples,

@@ -3,7 +3,7 @@
 use tutelage_loss::{Divergence, Schedule, StudentTemperature};
 use tutelage_train::{Distillation, TemperatureSchedule, Weights};
 
-use super::TeacherSource;
+use super::{MemberPlan, TeacherSource};
 use crate::RecipeError;
 use crate::spec::{RowTemperatureSpec, RunSpec, ScheduleSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec};
 
@@ -102,6 +102,18 @@ impl Of<'_> {
     }
 }
 
+/// Several teachers in words.
+fn several(members: &[MemberPlan]) -> String {
+    let one = |member: &MemberPlan| {
+        let kind = if member.source.live().is_empty() { "cached" } else { "live" };
+        let weight = if member.weight == 1.0 { String::new() } else { format!(" (weight {})", member.weight) };
+        let routes =
+            if member.routes.is_empty() { String::new() } else { format!(" for {}", member.routes.join(", ")) };
+        format!("{kind} {}{weight}{routes}", member.source.name())
+    };
+    members.iter().map(one).collect::<Vec<_>>().join(" and ")
+}
+
 /// What a run learns from, in words.
 pub(super) fn objective(run: &RunSpec, taught: Option<(&TeacherSource, &Distillation)>) -> String {
     let (Some(teacher), Some((source, distillation))) = (&run.teacher, taught) else { return "text alone".to_owned() };
@@ -109,6 +121,7 @@ pub(super) fn objective(run: &RunSpec, taught: Option<(&TeacherSource, &Distilla
         TeacherSource::Live { teacher } => format!("live {}, whole vocabulary", teacher.name),
         TeacherSource::Cache { teacher, kept, .. } => format!("cached {}, {kept}", teacher.name()),
         TeacherSource::Server { server, kept } => format!("server {}, {kept}", server.name),
+        TeacherSource::Several(members) => several(members),
     };
     if teacher.tail {
         out += " and tail";

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use tutelage_tensor::Precision;
 use tutelage_train::TrainConfig;
 
-use super::corpus::scan;
+use super::corpus::{Corpus, scan};
 use super::models::{self, ModelPlan, TokenizerPlan};
 use super::objective::{distillation, objective};
-use super::teachers::{read_cache, source, stored_teacher};
+use super::teachers::{read_cache, source, stored_teachers};
 use super::{Plan, Stage, TeacherSource, TrainPlan};
-use crate::spec::{PrecisionSpec, RecipeSpec, RunSpec, TrainingSpec};
+use crate::spec::{CacheSpec, PrecisionSpec, RecipeSpec, RunSpec, TrainingSpec};
 use crate::{Recipe, RecipeError};
 
 /// Beyond it the plan's counts could overflow.
@@ -38,13 +38,13 @@ pub fn plan(recipe: Recipe) -> Result<Plan, RecipeError> {
         if !names.insert(run.name.clone()) {
             return Err(RecipeError::request(format!("two runs are named '{}'", run.name)));
         }
-        let found = Found { spec, models: &models, vocab_size: tokenizer.vocab_size() };
+        let found = Found { spec, models: &models, vocab_size: tokenizer.vocab_size(), corpus: &corpus };
         for train in train_plans(found, run, &stages)? {
             if let Some(source) = &train.teacher {
-                stored_teacher(source, &mut stages);
-            }
-            if let Some(TeacherSource::Cache { cache, .. }) = &train.teacher {
-                read_cache(found, cache, &train, &mut stages)?;
+                stored_teachers(source, &mut stages);
+                for cache in source.caches() {
+                    read_cache(found, cache, &train, &mut stages)?;
+                }
             }
             stages.push(Stage::Train(Box::new(train)));
         }
@@ -108,6 +108,7 @@ pub(super) struct Found<'a> {
     pub(super) spec: &'a RecipeSpec,
     pub(super) models: &'a BTreeMap<String, ModelPlan>,
     pub(super) vocab_size: usize,
+    pub(super) corpus: &'a Corpus,
 }
 
 fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<TrainPlan>, RecipeError> {
@@ -128,10 +129,9 @@ fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<
         (Some(spec), Some(source)) => Some(distillation(run, spec, source, training.steps)?),
         _ => None,
     };
-    let teacher_flops = match &teacher {
-        Some(TeacherSource::Live { teacher }) => teacher.config.forward_flops(spec.data.seq_len),
-        _ => 0,
-    };
+    // Of several, as if each taught every token: what share is whose is known when it has been counted.
+    let live = teacher.as_ref().map(TeacherSource::live).unwrap_or_default();
+    let teacher_flops = live.iter().map(|teacher| teacher.config.forward_flops(spec.data.seq_len)).sum();
     let one = seeds.len() == 1;
     seeds
         .into_iter()
@@ -213,11 +213,19 @@ fn unused(spec: &RecipeSpec) -> Result<(), RecipeError> {
         true => Ok(()),
         false => Err(RecipeError::request(format!("[{section}.{name}] is used by no run; remove it, or use it"))),
     };
+    let members = |run: &RunSpec| run.teacher.as_ref().map(|teacher| teacher.members.clone()).unwrap_or_default();
+    let caches = |run: &RunSpec| -> Vec<String> {
+        let of_members = members(run).into_iter().filter_map(|member| member.cache);
+        run.teacher.iter().filter_map(|teacher| teacher.cache.clone()).chain(of_members).collect()
+    };
+    let of_caches = |run: &RunSpec, of: fn(&CacheSpec) -> Option<&String>, name: &String| {
+        caches(run).iter().filter_map(|cache| spec.caches.get(cache)).any(|cache| of(cache) == Some(name))
+    };
     for name in spec.models.keys() {
         let teaches = |run: &RunSpec| {
-            let teacher = run.teacher.as_ref();
-            let cache = teacher.and_then(|t| t.cache.as_ref()).and_then(|cache| spec.caches.get(cache));
-            [teacher.and_then(|t| t.model.as_ref()), cache.and_then(|c| c.model.as_ref())].contains(&Some(name))
+            run.teacher.as_ref().and_then(|t| t.model.as_ref()) == Some(name)
+                || members(run).iter().any(|member| member.model.as_ref() == Some(name))
+                || of_caches(run, |cache| cache.model.as_ref(), name)
         };
         used(name, &|run| run.model == *name || teaches(run), "models")?;
     }
@@ -226,15 +234,21 @@ fn unused(spec: &RecipeSpec) -> Result<(), RecipeError> {
     }
     for name in spec.servers.keys() {
         let asks = |run: &RunSpec| {
-            let teacher = run.teacher.as_ref();
-            let cache = teacher.and_then(|t| t.cache.as_ref()).and_then(|cache| spec.caches.get(cache));
-            [teacher.and_then(|t| t.server.as_ref()), cache.and_then(|c| c.server.as_ref())].contains(&Some(name))
+            let live = run.teacher.as_ref().and_then(|t| t.server.as_ref()) == Some(name);
+            live || of_caches(run, |cache| cache.server.as_ref(), name)
         };
         used(name, &asks, "servers")?;
     }
     for name in spec.caches.keys() {
-        let reads = |run: &RunSpec| run.teacher.as_ref().and_then(|t| t.cache.as_ref()) == Some(name);
-        used(name, &reads, "caches")?;
+        used(name, &|run| caches(run).contains(name), "caches")?;
+    }
+    let routes = |run: &RunSpec| members(run).iter().any(|member| !member.routes.is_empty());
+    if let Some(field) = &spec.data.route_field
+        && !spec.runs.iter().any(routes)
+    {
+        return Err(RecipeError::request(format!(
+            "data.route_field = '{field}' is used by no run's teacher.members.routes"
+        )));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use tutelage_teacher::cache::Kept;
 
 use super::resolve::{Found, lookup};
-use super::{CachePlan, FirstWeights, Stage, TeacherModel, TeacherSource, Teaches, TrainPlan, servers};
+use super::{CachePlan, FirstWeights, Stage, TeacherModel, TeacherSource, Teaches, TrainPlan, servers, several};
 use crate::RecipeError;
 use crate::spec::{CacheSpec, RunSpec, TeacherSpec};
 
@@ -81,50 +81,67 @@ pub(super) fn source(
     let user = format!("run '{}'", run.name);
     let fault = |found: String| Err(RecipeError::request(format!("{user}: {found}")));
     let given = [&teacher.run, &teacher.model, &teacher.cache, &teacher.server].into_iter().flatten().count();
-    if given != 1 {
-        return fault("teacher needs either run (live) or cache, or model (stored, live), or server".to_owned());
+    if given + usize::from(!teacher.members.is_empty()) != 1 {
+        return fault(
+            "teacher needs either run (live) or cache, or model (stored, live), or server, or members".to_owned(),
+        );
     }
     if teacher.top_k.is_some() && teacher.server.is_none() {
         return fault("teacher.top_k is what a server is asked for; a cache has its own".to_owned());
     }
-    let source = match (&teacher.cache, &teacher.server) {
-        (Some(name), _) => {
-            let cache = lookup(&found.spec.caches, "caches", name, &run.name)?;
-            let teaches = teaches(found, stages, name, cache, &run.name)?;
-            TeacherSource::Cache { cache: name.clone(), teacher: teaches, kept: kept(name, cache, found)? }
-        }
-        (None, Some(name)) => {
+    let source = match &teacher.server {
+        Some(name) => {
             let server = servers::server(found, name, &run.name)?;
             let Some(top_k) = teacher.top_k.filter(|&k| k > 0 && k <= found.vocab_size) else {
                 return fault("teacher.top_k must say how many entries the server is asked for".to_owned());
             };
             TeacherSource::Server { server, kept: Kept::TopPK { top_p: 1.0, top_k } }
         }
-        (None, None) => {
-            let which = (teacher.run.as_ref(), teacher.model.as_ref());
-            TeacherSource::Live { teacher: Box::new(model(found, stages, which, &user)?) }
-        }
+        None if !teacher.members.is_empty() => several::several(found, run, &teacher.members, stages)?,
+        None => one(found, run, (&teacher.run, &teacher.model, &teacher.cache), stages)?,
     };
-    let Some(teacher) = source.model() else { return Ok(source) };
     let student = &lookup(found.models, "models", &run.model, &run.name)?.config;
-    let (rows, teachers) = (student.vocab_size, teacher.config.vocab_size);
-    if rows != teachers {
-        let name = &teacher.name;
-        return fault(format!("the model has {rows} rows of the vocabulary, its teacher '{name}' {teachers}"));
-    }
-    if teacher.config.n_positions() < found.spec.data.seq_len {
-        let (name, positions) = (&teacher.name, teacher.config.n_positions());
-        return fault(format!("its teacher '{name}' has {positions} positions, fewer than data.seq_len"));
+    for teacher in source.models() {
+        let (rows, teachers) = (student.vocab_size, teacher.config.vocab_size);
+        if rows != teachers {
+            let name = &teacher.name;
+            return fault(format!("the model has {rows} rows of the vocabulary, its teacher '{name}' {teachers}"));
+        }
+        if teacher.config.n_positions() < found.spec.data.seq_len {
+            let (name, positions) = (&teacher.name, teacher.config.n_positions());
+            return fault(format!("its teacher '{name}' has {positions} positions, fewer than data.seq_len"));
+        }
     }
     Ok(source)
 }
 
-/// Adds the stage of a stored teacher, once.
-pub(super) fn stored_teacher(source: &TeacherSource, stages: &mut Vec<Stage>) {
-    let Some(teacher) = source.model() else { return };
-    let is_there = stages.iter().any(|stage| matches!(stage, Stage::Stored(stored) if stored.name == teacher.name));
-    if teacher.stored.is_some() && !is_there {
-        stages.push(Stage::Stored(Box::new(teacher.clone())));
+/// A live teacher, or a cache.
+pub(super) fn one(
+    found: Found<'_>,
+    user: &RunSpec,
+    (run, stored, cache): (&Option<String>, &Option<String>, &Option<String>),
+    stages: &[Stage],
+) -> Result<TeacherSource, RecipeError> {
+    Ok(match cache {
+        Some(name) => {
+            let cache = lookup(&found.spec.caches, "caches", name, &user.name)?;
+            let teaches = teaches(found, stages, name, cache, &user.name)?;
+            TeacherSource::Cache { cache: name.clone(), teacher: teaches, kept: kept(name, cache, found)? }
+        }
+        None => {
+            let teacher = model(found, stages, (run.as_ref(), stored.as_ref()), &format!("run '{}'", user.name))?;
+            TeacherSource::Live { teacher: Box::new(teacher) }
+        }
+    })
+}
+
+/// Adds the stages of stored teachers, once each.
+pub(super) fn stored_teachers(source: &TeacherSource, stages: &mut Vec<Stage>) {
+    for teacher in source.models().into_iter().filter(|teacher| teacher.stored.is_some()) {
+        let is_there = stages.iter().any(|stage| matches!(stage, Stage::Stored(stored) if stored.name == teacher.name));
+        if !is_there {
+            stages.push(Stage::Stored(Box::new(teacher.clone())));
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use tutelage_run::{
 };
 use tutelage_tensor::Isa;
 
-use crate::plan::{CachePlan, Plan, Stage, TeacherSource, TrainPlan};
+use crate::plan::{CachePlan, Plan, Stage, TeacherModel, TrainPlan};
 use crate::{EngineChoice, RecipeError};
 use session::{Flow, Session};
 
@@ -127,22 +127,35 @@ const PAUSE: Duration = Duration::from_secs(2);
 fn needs<'p>(plan: &'p Plan, name: &str) -> Result<(&'p CachePlan, Vec<&'p TrainPlan>), RecipeError> {
     let cache = cache::find(plan, name)?;
     let mut needed = Vec::new();
-    let mut next = cache.teacher.model();
-    while let Some(teacher) = next {
-        let train = plan.stages.iter().find_map(|stage| match stage {
-            Stage::Train(train) if teacher.stored.is_none() && train.name == teacher.name => Some(&**train),
-            _ => None,
-        });
-        let Some(train) = train else { break };
-        if let Some(TeacherSource::Cache { cache, .. }) = &train.teacher {
-            let found = format!("its teacher '{}' learns from cache '{cache}', so make that first", train.name);
-            return Err(RecipeError::request(format!("cache '{name}': {found}, with 'tutelage run'")));
-        }
-        needed.push(train);
-        next = train.teacher.as_ref().and_then(TeacherSource::model);
+    if let Some(teacher) = cache.teacher.model() {
+        trainings(plan, name, teacher, &mut needed)?;
     }
-    needed.reverse();
     Ok((cache, needed))
+}
+
+/// Adds the training of a teacher, if it has one, after those of its own teachers.
+fn trainings<'p>(
+    plan: &'p Plan,
+    cache: &str,
+    teacher: &TeacherModel,
+    needed: &mut Vec<&'p TrainPlan>,
+) -> Result<(), RecipeError> {
+    let train = plan.stages.iter().find_map(|stage| match stage {
+        Stage::Train(train) if teacher.stored.is_none() && train.name == teacher.name => Some(&**train),
+        _ => None,
+    });
+    let Some(train) = train.filter(|train| !needed.iter().any(|known| known.name == train.name)) else { return Ok(()) };
+    if let Some(source) = &train.teacher {
+        if let Some(other) = source.caches().first() {
+            let found = format!("its teacher '{}' learns from cache '{other}', so make that first", train.name);
+            return Err(RecipeError::request(format!("cache '{cache}': {found}, with 'tutelage run'")));
+        }
+        for teacher in source.models() {
+            trainings(plan, cache, teacher, needed)?;
+        }
+    }
+    needed.push(train);
+    Ok(())
 }
 
 fn run_folder(plan: &Plan, out: Option<&Path>) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tutelage_data::{PackedSet, Shard, ShardManifest, ShardWriter, Split, Tail, read_documents};
+use tutelage_data::{Document, PackedSet, Shard, ShardManifest, ShardWriter, Split, Tail, read_documents};
 use tutelage_run::{Event, Hasher};
 
 use super::session::{Flow, Made, Session};
@@ -20,7 +20,8 @@ impl Session<'_> {
         let spec = &self.plan.recipe.spec;
         let folder = self.folder.join("shards");
         let documents = self.documents_fingerprint()?;
-        let fingerprint = self.fingerprint("shards", &[&documents, &tokenizer.hash.to_string()]);
+        let routed = format!("{:?}", spec.data.route_field);
+        let fingerprint = self.fingerprint("shards", &[&documents, &tokenizer.hash.to_string(), &routed]);
         let flow = self.stage("shards", &folder, fingerprint, |session, folder| {
             let total = session.plan.corpus.documents;
             session.started("shards", "documents to tokens", Some(total));
@@ -34,6 +35,7 @@ impl Session<'_> {
             let output = Hasher::default()
                 .part(train.bin.to_string().as_bytes())
                 .part(heldout.bin.to_string().as_bytes())
+                .part(format!("{:?} {:?}", train.route, heldout.route).as_bytes())
                 .finish();
             let result = format!("{} and held out {}", describe(&train), describe(&heldout));
             Ok(Flow::Done(Made { output, result, seconds: None }))
@@ -54,15 +56,19 @@ impl Session<'_> {
         let data = &self.plan.recipe.spec.data;
         let mut done = 0;
         for path in &data.documents {
-            for document in read_documents(path, &data.text_field)? {
+            for document in read_documents(path, &data.text_field)?.routed_by(data.route_field.as_deref()) {
                 if self.stop.is_raised() {
                     return Ok(Flow::Stopped);
                 }
-                let text = document?.text;
+                let Document { text, route } = document?;
                 let ids = tokenizer.tokenizer.encode_document(&text)?;
-                match Split::of(&text, data.heldout_fraction) {
-                    Split::Train => train.push(&ids, text.len())?,
-                    Split::HeldOut => heldout.push(&ids, text.len())?,
+                let part = match Split::of(&text, data.heldout_fraction) {
+                    Split::Train => &mut *train,
+                    Split::HeldOut => &mut *heldout,
+                };
+                match route {
+                    None => part.push(&ids, text.len())?,
+                    Some(route) => part.push_routed(&ids, text.len(), &route)?,
                 }
                 done += 1;
                 self.observer.event(&Event::Progress { done, note: "" });

@@ -45,7 +45,7 @@ impl Session<'_> {
         let seq_len = self.plan.recipe.spec.data.seq_len;
         Ok(ModelSummary {
             objective: train.objective.clone(),
-            teacher: train.teacher.as_ref().map(|t| t.name().to_owned()),
+            teacher: train.teacher.as_ref().map(|t| t.name()),
             begins_from: match &train.first {
                 FirstWeights::Random => None,
                 FirstWeights::Stored { path, .. } => Some(path.display().to_string()),

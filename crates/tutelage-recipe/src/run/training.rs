@@ -8,7 +8,7 @@ use tutelage_loss::Teacher;
 use tutelage_model::{Decoder, SaveOptions, StoredModel};
 use tutelage_run::{AtomicFolder, Hash, write_atomic};
 use tutelage_teacher::remote::RemoteTeacher;
-use tutelage_teacher::{CachedTeacher, LiveTeacher};
+use tutelage_teacher::{CachedTeacher, LiveTeacher, Member, SeveralTeachers};
 use tutelage_tensor::Params;
 use tutelage_train::{Job, Outcome, train};
 
@@ -17,7 +17,7 @@ use super::session::{Flow, Made, Session};
 use super::shards::Packed;
 use super::tokenizer::RunTokenizer;
 use crate::RecipeError;
-use crate::plan::{FirstWeights, TeacherModel, TeacherSource, Teaches, TrainPlan};
+use crate::plan::{FirstWeights, OTHERS, TeacherModel, TeacherSource, Teaches, TrainPlan, taught_by};
 
 impl Session<'_> {
     pub(super) fn training(
@@ -33,7 +33,7 @@ impl Session<'_> {
             plan.model, plan.config, plan.seed, plan.eval_sequences, self.plan.precision
         );
         let (train_set, heldout_set) = (packed.train.hash().to_string(), packed.heldout.hash().to_string());
-        let taught = self.teacher_fingerprint(plan)?;
+        let taught = self.teacher_fingerprint(plan.teacher.as_ref(), &packed.train)?;
         let first = match &plan.first {
             FirstWeights::Random => "random".to_owned(),
             FirstWeights::Stored { path, lora } => format!("{} {lora:?}", self.stored_hash(path)?),
@@ -59,7 +59,10 @@ impl Session<'_> {
     ) -> Result<Flow<Made>, RecipeError> {
         let mut model = self.first_model(plan)?;
         model.set_recompute(plan.recompute);
-        let teacher = self.open_teacher(plan, tokenizer, &packed.train)?;
+        let teacher = match &plan.teacher {
+            Some(source) => Some(self.open_teacher(plan, source, tokenizer, &packed.train)?),
+            None => None,
+        };
         let job = Job {
             set: &packed.train,
             config: &plan.config,
@@ -121,30 +124,47 @@ impl Session<'_> {
     fn open_teacher(
         &mut self,
         plan: &TrainPlan,
+        source: &TeacherSource,
         tokenizer: &RunTokenizer,
         set: &PackedSet,
-    ) -> Result<Option<Box<dyn Teacher>>, RecipeError> {
-        Ok(match &plan.teacher {
-            None => None,
-            Some(TeacherSource::Live { teacher }) => Some(Box::new(LiveTeacher::new(self.load_teacher(teacher)?))),
-            Some(TeacherSource::Server { server, kept }) => {
+    ) -> Result<Box<dyn Teacher>, RecipeError> {
+        Ok(match source {
+            TeacherSource::Live { teacher } => Box::new(LiveTeacher::new(self.load_teacher(teacher)?)),
+            TeacherSource::Server { server, kept } => {
                 let source = open_server(server, kept, tokenizer)?;
                 // Before a step is taken: going on from a checkpoint, it has to be the server that it was.
                 source.remember(&self.stage_folder(&plan.name))?;
-                Some(Box::new(RemoteTeacher::new(source)))
+                Box::new(RemoteTeacher::new(source))
             }
-            Some(TeacherSource::Cache { cache, teacher, .. }) => {
+            TeacherSource::Cache { cache, teacher, .. } => {
                 let weights = self.teaches_hash(teacher)?;
                 let cache_plan = find(self.plan, cache)?;
                 let sequences = covered(cache_plan, set);
                 let expected = header(cache_plan, set, &weights, &sequences);
-                Some(Box::new(CachedTeacher::open(&self.folder.join("caches").join(cache), &expected)?))
+                Box::new(CachedTeacher::open(&self.folder.join("caches").join(cache), &expected)?)
+            }
+            TeacherSource::Several(members) => {
+                let routes = &set.shard().manifest().routes;
+                let by_route = match routes.is_empty() {
+                    true => vec![taught_by(members, OTHERS)],
+                    false => routes.iter().map(|route| taught_by(members, route)).collect(),
+                };
+                let mut opened = Vec::new();
+                for member in members {
+                    opened.push(Member {
+                        teacher: self.open_teacher(plan, &member.source, tokenizer, set)?,
+                        whole_sequences: matches!(member.source, TeacherSource::Cache { .. }),
+                        weight: member.weight as f32,
+                    });
+                }
+                Box::new(SeveralTeachers::new(opened, by_route))
             }
         })
     }
 
-    fn teacher_fingerprint(&mut self, plan: &TrainPlan) -> Result<String, RecipeError> {
-        Ok(match &plan.teacher {
+    /// Whose weights or targets a training depends on.
+    fn teacher_fingerprint(&mut self, source: Option<&TeacherSource>, set: &PackedSet) -> Result<String, RecipeError> {
+        Ok(match source {
             None => "none".to_owned(),
             Some(TeacherSource::Live { teacher }) => format!("live {}", self.teacher_hash(teacher)?),
             Some(TeacherSource::Server { server, kept }) => {
@@ -153,6 +173,15 @@ impl Session<'_> {
             }
             Some(TeacherSource::Cache { cache, .. }) => {
                 format!("cached {}", self.record(&format!("cache/{cache}"))?.fingerprint)
+            }
+            Some(TeacherSource::Several(members)) => {
+                let manifest = set.shard().manifest();
+                let mut out = format!("several, routes {:?} {:?}", manifest.routes, manifest.route);
+                for member in members {
+                    let teacher = self.teacher_fingerprint(Some(&member.source), set)?;
+                    out += &format!(", {teacher} {:?} {}", member.routes, member.weight);
+                }
+                out
             }
         })
     }

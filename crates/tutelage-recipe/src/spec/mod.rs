@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use model::{LoraSpec, ModelSpec, SizesSpec, StoredSpec, TokenizerSpec};
 pub use schedule::{ScheduleSpec, ShapeSpec};
 pub use server::ServerSpec;
-pub use teacher::{RowTemperatureSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec};
+pub use teacher::{MemberSpec, RowTemperatureSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec};
 
 /// A whole recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +68,9 @@ pub struct DataSpec {
     /// Field of a JSONL object that holds the text.
     #[serde(default = "text_field")]
     pub text_field: String,
+    /// Field of a JSONL object by which documents go to teachers (`runs.teacher.members.routes`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_field: Option<String>,
     /// Share of the documents that is never trained on.
     #[serde(default = "heldout_fraction")]
     pub heldout_fraction: f64,

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use super::ScheduleSpec;
 
-/// `[runs.teacher]`: give `run` or `model` for a live teacher, `cache`, or `server` with `top_k`; and `alpha`, or `text_weight` and
+/// `[runs.teacher]`: give `run` or `model` for a live teacher, `cache`, `server` with `top_k`, or `members`; and `alpha`, or `text_weight` and
 /// `teacher_weight`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +25,9 @@ pub struct TeacherSpec {
     /// Most entries of a token that a server is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_k: Option<usize>,
+    /// Several teachers in the place of one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberSpec>,
     /// Distance between the distributions: `forward_kl` (teacher first), `reverse_kl`, `jsd` (with `beta`), `skew_kl` and
     /// `skew_reverse_kl` (with `skew`), `total_variation`, `nll` (the gradient of `forward_kl`), `mse` (of probabilities),
     /// `logit_mse`.
@@ -61,6 +64,32 @@ pub struct TeacherSpec {
     /// Temperature of the teacher's distribution.
     #[serde(default = "TemperatureSpec::one")]
     pub temperature: TemperatureSpec,
+}
+
+/// `[[runs.teacher.members]]`: give `run`, `model` or `cache`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberSpec {
+    /// Name of the run whose model teaches live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Name of a stored model that teaches live, as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Name of a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
+    /// Values of `data.route_field` whose documents it teaches; `"*"` for all that no other member names. All documents if not
+    /// given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
+    /// Weight of its distribution where several members teach a document: live ones are averaged.
+    #[serde(default = "one")]
+    pub weight: f64,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// `temperature`: a schedule, or a table with `per_row` for a temperature of each token's own.

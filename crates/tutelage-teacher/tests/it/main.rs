@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod remote;
+mod several;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,10 @@ struct Bench {
 const VOCAB: usize = 50;
 
 fn teacher() -> Decoder {
+    teacher_of(1)
+}
+
+fn teacher_of(seed: u64) -> Decoder {
     let config = DecoderConfig {
         family: Family::InternLm2,
         vocab_size: VOCAB,
@@ -46,7 +51,7 @@ fn teacher() -> Decoder {
         eos: 2,
         more_eos: Vec::new(),
     };
-    Decoder::random(config, &Device::cpu(2, Isa::detect()).unwrap(), Precision::F32, 1).unwrap()
+    Decoder::random(config, &Device::cpu(2, Isa::detect()).unwrap(), Precision::F32, seed).unwrap()
 }
 
 fn bench(name: &str, kept: Kept) -> Bench {
@@ -119,6 +124,7 @@ fn input(batch: &Batch) -> TeacherInput<'_> {
         labels: &batch.labels,
         positions: &batch.positions,
         documents: &batch.documents,
+        routes: &batch.routes,
         sequences: &batch.sequences,
     }
 }

@@ -30,7 +30,8 @@ fn ten_steps_agree_with_pytorch() {
         let labels = fixture.ints("labels").into_iter().map(|label| label.max(IGNORED)).collect();
         let n = ids.len();
         let (positions, rows) = ((0..n as i32).collect(), 0..n);
-        let batch = Batch { ids, labels, positions, documents: vec![rows.clone()], sequences: vec![(0, rows)] };
+        let batch =
+            Batch { ids, labels, positions, documents: vec![rows.clone()], routes: vec![], sequences: vec![(0, rows)] };
         let losses: Vec<f64> = (0..10)
             .map(|step| {
                 let outcome = learner.step(std::slice::from_ref(&batch), &config, step, None).unwrap();
@@ -74,7 +75,8 @@ fn adapters_learn() {
     let labels = ids[1..].iter().copied().chain([IGNORED]).collect();
     let rows = 0..24;
     let documents = vec![rows.clone()];
-    let batch = Batch { ids, labels, positions: (0..24).collect(), documents, sequences: vec![(0, rows)] };
+    let batch =
+        Batch { ids, labels, positions: (0..24).collect(), documents, routes: vec![], sequences: vec![(0, rows)] };
     for precision in [Precision::F32, Precision::Bf16] {
         let mut learner = Learner::new(stored.adapted(&device, precision, lora.clone(), 3).unwrap());
         let losses: Vec<f64> = (0..12)

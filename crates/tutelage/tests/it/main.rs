@@ -6,6 +6,7 @@ mod generate;
 mod gguf;
 mod interrupted;
 mod remote;
+mod routes;
 mod serve;
 mod stored;
 mod support;

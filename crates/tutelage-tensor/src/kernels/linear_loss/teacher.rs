@@ -47,8 +47,9 @@ impl<'a> TeacherLogits<'a> {
 
     /// The one model that speaks of every of `t` rows, if it is one.
     pub fn alone(&self, t: usize) -> Option<&TeacherMember<'a>> {
-        match &self.parts[..] {
-            [TeacherPart { rows, members }] if rows[..] == [0..t] && members.len() == 1 => members.first(),
+        let [TeacherPart { rows, members }] = &self.parts[..] else { return None };
+        match (&rows[..], &members[..]) {
+            ([all], [member]) if *all == (0..t) => Some(member),
             _ => None,
         }
     }
