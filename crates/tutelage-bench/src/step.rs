@@ -202,7 +202,7 @@ fn teacher(
         TeacherKind::None => None,
         TeacherKind::Live => {
             let model = Decoder::random_in(shape.teacher_config(), Params::frozen(device, Precision::Bf16), 2)?;
-            Some(Box::new(LiveTeacher::new(model)))
+            Some(Box::new(LiveTeacher::new(model, shape.vocab_size)))
         }
         TeacherKind::Cache => {
             // Which teacher it was does not matter to the reader; a small one writes it quickly.
@@ -211,7 +211,7 @@ fn teacher(
             let sequences: Vec<usize> = (0..set.n_sequences()).collect();
             let header = CacheHeader::new(set, &sequences, &hash_bytes(b"bench teacher"), shape.vocab_size, KEPT);
             let path = folder.join("cache");
-            let mut source = ModelSource { teacher: &model, kept: KEPT };
+            let mut source = ModelSource { teacher: &model, kept: KEPT, vocabulary: shape.vocab_size };
             cache::write(&path, &header, &mut source, set, &sequences, &StopFlag::default(), &mut |_| ())?;
             Some(Box::new(CachedTeacher::open(&path, &header)?))
         }

@@ -222,7 +222,7 @@ fn several_teachers_have_their_own_rows_or_are_averaged() {
     let labels: Vec<i32> = (0..T as i32).map(|row| if row % 11 == 0 { -1 } else { row % V as i32 }).collect();
     let of = |logits: &[f64], rows: &[std::ops::Range<usize>], weight: f32| {
         let own: Vec<f64> = rows.iter().flat_map(|rows| logits[rows.start * V..rows.end * V].to_vec()).collect();
-        TeacherMember { weight, hidden: bench.rows(&own), params: &bench.params, head: bench.head }
+        TeacherMember { weight, hidden: bench.rows(&own), params: &bench.params, head: bench.head, vocabulary: V }
     };
     // Rows of the first, of the second, of both, and of nobody.
     let [first, second, both] = [vec![0..3, 100..400, 650..660], vec![3..50, 400..520], vec![60..100, 530..640]];
@@ -266,6 +266,32 @@ fn several_teachers_have_their_own_rows_or_are_averaged() {
                 assert_eq!(found.taught, tutelage_loss::guided::agreements(&several, &labels) as f64);
                 assert!(found.taught > 0.0 && found.taught < n);
             }
+        }
+    }
+}
+
+#[test]
+fn rows_of_a_teacher_that_stand_for_nothing_get_no_mass() {
+    const SHARED: usize = V - 5;
+    let bench = Bench::new();
+    let (student, teacher) = (wave(3 * V, 1, 2.0), wave(3 * V, 2, 2.0));
+    let by_hand: Vec<f64> = teacher.iter().enumerate().map(|(i, x)| if i % V < SHARED { *x } else { -1e30 }).collect();
+    // As many rows as the student, more, and fewer: the last ones are padding, or are not there.
+    for rows in [V, V + 9, SHARED] {
+        let mut params = Params::new(&bench.device, Precision::F32);
+        let mut identity = vec![0.0; rows * V];
+        (0..rows.min(V)).for_each(|i| identity[i * V + i] = 1.0);
+        (V..rows).for_each(|i| identity[i * V] = 9.0);
+        let head = params.push("head", [rows, V], &identity);
+        let member =
+            TeacherMember { weight: 1.0, hidden: bench.rows(&teacher), params: &params, head, vocabulary: SHARED };
+        let padded = Targets::Soft(TeacherLogits::of(member));
+        for divergence in [Divergence::ForwardKl, Divergence::ReverseKl, Divergence::Jsd { beta: 0.4 }] {
+            let objective = Objective { divergence, ..Objective::mix(0.7) };
+            let (expected, slopes) = bench.run(&student, &[1, 2, 3], objective, &bench.whole(&by_hand));
+            let (found, gradient) = bench.run(&student, &[1, 2, 3], objective, &padded);
+            assert_close("distances", &[found.kd, found.kl], &[expected.kd, expected.kl], 1e-6, 1e-6);
+            assert_close("slopes", &gradient, &slopes, 1e-6, 1e-5);
         }
     }
 }

@@ -80,11 +80,9 @@ pub(super) fn resolve(
             models.insert(name.clone(), stored_model(name, stored, tokenizer)?);
         }
     }
-    // A student has as many rows as its stored teacher, whose last rows may stand for nothing.
-    let rows = models.values().map(|model| model.config.vocab_size).max().unwrap_or(0).max(tokenizer.vocab_size());
     for (name, model) in &spec.models {
         if let ModelSpec::New(sizes) = model {
-            let config = new_model(sizes, rows, tokenizer.borders(), spec.data.seq_len);
+            let config = new_model(sizes, tokenizer.vocab_size(), tokenizer.borders(), spec.data.seq_len);
             models.insert(name.clone(), ModelPlan { config, first: FirstWeights::Random });
         }
     }

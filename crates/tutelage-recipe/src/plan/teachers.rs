@@ -100,13 +100,8 @@ pub(super) fn source(
         None if !teacher.members.is_empty() => several::several(found, run, &teacher.members, stages)?,
         None => one(found, run, (&teacher.run, &teacher.model, &teacher.cache), stages)?,
     };
-    let student = &lookup(found.models, "models", &run.model, &run.name)?.config;
+    // Stored models have the recipe's tokenizer, token by token (`models.rs`), and rows for all of it.
     for teacher in source.models() {
-        let (rows, teachers) = (student.vocab_size, teacher.config.vocab_size);
-        if rows != teachers {
-            let name = &teacher.name;
-            return fault(format!("the model has {rows} rows of the vocabulary, its teacher '{name}' {teachers}"));
-        }
         if teacher.config.n_positions() < found.spec.data.seq_len {
             let (name, positions) = (&teacher.name, teacher.config.n_positions());
             return fault(format!("its teacher '{name}' has {positions} positions, fewer than data.seq_len"));

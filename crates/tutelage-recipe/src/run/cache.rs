@@ -29,8 +29,7 @@ pub(super) fn covered(plan: &CachePlan, set: &PackedSet) -> Vec<usize> {
 
 /// The header that a cache of this plan has, over these sequences.
 pub(super) fn header(plan: &CachePlan, set: &PackedSet, teacher: &Hash, sequences: &[usize]) -> CacheHeader {
-    let vocab_size = plan.teacher.model().map_or(plan.vocab_size, |model| model.config.vocab_size);
-    CacheHeader::new(set, sequences, teacher, vocab_size, plan.kept.clone())
+    CacheHeader::new(set, sequences, teacher, plan.vocab_size, plan.kept.clone())
 }
 
 /// The plan of a cache, by name.
@@ -69,7 +68,8 @@ impl Session<'_> {
             let written = match &plan.teacher {
                 Teaches::Model(model) => {
                     let model = session.load_teacher(model)?;
-                    let mut source = ModelSource { teacher: &model, kept: plan.kept.clone() };
+                    let mut source =
+                        ModelSource { teacher: &model, kept: plan.kept.clone(), vocabulary: plan.vocab_size };
                     session.write_cache(folder, &header, &mut source, set, &sequences)?
                 }
                 Teaches::Server(server) => {

@@ -6,7 +6,7 @@ use tutelage_data::PackedSet;
 use tutelage_eval::heldout_loss;
 use tutelage_loss::Teacher;
 use tutelage_model::{Decoder, SaveOptions, StoredModel};
-use tutelage_run::{AtomicFolder, Hash, write_atomic};
+use tutelage_run::{AtomicFolder, Event, Hash, write_atomic};
 use tutelage_teacher::remote::RemoteTeacher;
 use tutelage_teacher::{CachedTeacher, LiveTeacher, Member, SeveralTeachers};
 use tutelage_tensor::Params;
@@ -129,7 +129,19 @@ impl Session<'_> {
         set: &PackedSet,
     ) -> Result<Box<dyn Teacher>, RecipeError> {
         Ok(match source {
-            TeacherSource::Live { teacher } => Box::new(LiveTeacher::new(self.load_teacher(teacher)?)),
+            TeacherSource::Live { teacher } => {
+                let (rows, entries) = (teacher.config.vocab_size, tokenizer.tokenizer.vocab_size());
+                if rows > entries {
+                    let name = &teacher.name;
+                    let note = format!(
+                        "teacher '{name}' has {rows} rows for the {entries} tokens that it shares with its student, by their texts: \
+                         the last {} get no mass",
+                        rows - entries
+                    );
+                    self.observer.event(&Event::Note(&note));
+                }
+                Box::new(LiveTeacher::new(self.load_teacher(teacher)?, entries))
+            }
             TeacherSource::Server { server, kept } => {
                 let source = open_server(server, kept, tokenizer)?;
                 // Before a step is taken: going on from a checkpoint, it has to be the server that it was.

@@ -19,6 +19,7 @@ pub type Row = Vec<(u32, f32)>;
 
 struct Collector<'a> {
     kept: &'a Kept,
+    vocabulary: usize,
     /// Number in the packed set of the sequence of each row, and the row in it.
     places: &'a [(usize, usize)],
     rows: Vec<Mutex<Row>>,
@@ -30,6 +31,7 @@ impl LogitObjective for Collector<'_> {
     }
 
     fn row(&self, math: RowMath, row: usize, logits_v: &mut [f32], _: Option<&mut [f32]>, _: bool, terms: &mut [f64]) {
+        let logits_v = &mut logits_v[..self.vocabulary];
         let entries = match *self.kept {
             Kept::TopPK { top_p, top_k } => {
                 let lse = math.log_sum_exp(logits_v, 1.0);
@@ -72,6 +74,8 @@ pub struct ModelSource<'a> {
     pub teacher: &'a Decoder,
     /// What is kept of its distributions.
     pub kept: Kept,
+    /// Entries of the vocabulary; rows of its output layer beyond them are padding, and get no mass.
+    pub vocabulary: usize,
 }
 
 impl Source for ModelSource<'_> {
@@ -85,7 +89,7 @@ impl Source for ModelSource<'_> {
         let mut tape = Tape::inference(self.teacher.params());
         let hidden = self.teacher.hidden(&mut tape, input);
         let rows = batch.ids.iter().map(|_| Mutex::default()).collect();
-        let collector = Collector { kept: &self.kept, places: &places, rows };
+        let collector = Collector { kept: &self.kept, vocabulary: self.vocabulary, places: &places, rows };
         tape.linear_loss(&hidden, self.teacher.head(), None, &collector);
         Ok(collector.rows.into_iter().map(|row| row.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
     }

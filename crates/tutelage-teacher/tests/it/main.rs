@@ -93,7 +93,7 @@ impl Bench {
 
     fn write(&self, stop: &StopFlag) -> Outcome {
         let teacher = teacher();
-        let mut source = ModelSource { teacher: &teacher, kept: self.header.kept.clone() };
+        let mut source = ModelSource { teacher: &teacher, kept: self.header.kept.clone(), vocabulary: VOCAB };
         cache::write(&self.path(), &self.header, &mut source, &self.set, &self.sequences, stop, &mut |_| {}).unwrap()
     }
 
@@ -135,7 +135,7 @@ fn top(top_p: f64, top_k: usize) -> Kept {
 
 /// Log-probabilities of the live teacher, `[row][vocab]`.
 fn live_log_probs(batch: &Batch) -> Vec<Vec<f64>> {
-    let live = LiveTeacher::new(teacher());
+    let live = LiveTeacher::new(teacher(), VOCAB);
     let Targets::Soft(logits) = live.targets(input(batch)).unwrap() else { panic!("a live teacher is soft") };
     let member = logits.alone(batch.ids.len()).unwrap();
     let mut tape = Tape::inference(member.params);
@@ -280,7 +280,10 @@ fn several_writers_share_the_work_and_leave_the_same_bytes() {
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                let mut source = Counting(ModelSource { teacher: &teacher, kept: long.header.kept.clone() }, &asked);
+                let mut source = Counting(
+                    ModelSource { teacher: &teacher, kept: long.header.kept.clone(), vocabulary: VOCAB },
+                    &asked,
+                );
                 let stop = StopFlag::default();
                 let outcome = cache::write(
                     &long.path(),
@@ -330,4 +333,26 @@ fn an_order_of_ids_that_is_gone_or_damaged_is_named() {
     }
     std::fs::remove_file(&path).unwrap();
     assert!(bench.refusal(&bench.header).contains("order.ttc"));
+}
+
+#[test]
+fn padding_of_a_vocabulary_is_neither_cached_nor_taught() {
+    const SHARED: usize = VOCAB - 9;
+    let bench = bench("padding", top(1.0, VOCAB));
+    let header = CacheHeader { vocab_size: SHARED, kept: top(1.0, SHARED), ..bench.header.clone() };
+    let model = teacher();
+    let mut source = ModelSource { teacher: &model, kept: header.kept.clone(), vocabulary: SHARED };
+    let stop = StopFlag::default();
+    cache::write(&bench.path(), &header, &mut source, &bench.set, &bench.sequences, &stop, &mut |_| {}).unwrap();
+    let batch = bench.batch(&[4, 0]);
+    let cached = CachedTeacher::open(&bench.path(), &header).unwrap();
+    let Targets::TopPK(found) = cached.targets(input(&batch)).unwrap() else { panic!("a cache is sparse") };
+    for row in 0..found.n_rows() {
+        let (ids, values) = found.row(row);
+        assert!(ids.iter().all(|&id| (id as usize) < SHARED));
+        assert!((values.iter().map(|x| x.exp()).sum::<f32>() - 1.0).abs() < 0.02, "renormalised over what is shared");
+    }
+    let live = LiveTeacher::new(teacher(), SHARED);
+    let Targets::Soft(logits) = live.targets(input(&batch)).unwrap() else { panic!("a live teacher is soft") };
+    assert_eq!(logits.alone(batch.ids.len()).unwrap().vocabulary, SHARED);
 }

@@ -6,10 +6,10 @@ use tutelage_teacher::cache::{self, CacheHeader, ModelSource};
 use tutelage_teacher::{CachedTeacher, LiveTeacher, Member, SeveralTeachers};
 use tutelage_testkit::assert_close;
 
-use crate::{Bench, bench, hash_bytes, input, teacher_of, top};
+use crate::{Bench, VOCAB, bench, hash_bytes, input, teacher_of, top};
 
 fn live(seed: u64, weight: f32) -> Member {
-    Member { teacher: Box::new(LiveTeacher::new(teacher_of(seed))), whole_sequences: false, weight }
+    Member { teacher: Box::new(LiveTeacher::new(teacher_of(seed), VOCAB)), whole_sequences: false, weight }
 }
 
 /// Routes 0, 1, 2, 0, 1 ... of a batch's documents.
@@ -28,7 +28,7 @@ fn live_members_say_of_their_documents_what_they_would_say_alone() {
     let several = SeveralTeachers::new(vec![live(1, 1.0), live(2, 3.0)], vec![vec![0], vec![0, 1], vec![]]);
     let Targets::Soft(logits) = several.targets(input(&batch)).unwrap() else { panic!("live teachers are soft") };
     assert_eq!(logits.parts.len(), 2);
-    let alone: Vec<LiveTeacher> = [1, 2].map(|seed| LiveTeacher::new(teacher_of(seed))).into();
+    let alone: Vec<LiveTeacher> = [1, 2].map(|seed| LiveTeacher::new(teacher_of(seed), VOCAB)).into();
     for part in &logits.parts {
         let route = if part.members.len() == 1 { 0 } else { 1 };
         let documents: Vec<_> =
@@ -59,7 +59,7 @@ fn cached_members_are_read_by_document() {
         let path = bench.folder.join(format!("cache-{seed}"));
         let header = CacheHeader { teacher: hash_bytes(&seed.to_le_bytes()), ..bench.header.clone() };
         let model = teacher_of(seed);
-        let mut source = ModelSource { teacher: &model, kept: header.kept.clone() };
+        let mut source = ModelSource { teacher: &model, kept: header.kept.clone(), vocabulary: VOCAB };
         cache::write(&path, &header, &mut source, &bench.set, &bench.sequences, &StopFlag::default(), &mut |_| {})
             .unwrap();
         CachedTeacher::open(&path, &header).unwrap()

@@ -34,15 +34,37 @@ pub struct TeacherMember<'a> {
     pub hidden: Tensor,
     /// The teacher's parameters.
     pub params: &'a Params,
-    /// Its output layer `[v, d_teacher]`.
+    /// Its output layer `[v_teacher, d_teacher]`.
     pub head: ParamId,
+    /// Entries of the vocabulary; rows of the output layer beyond them stand for nothing, and get no mass.
+    pub vocabulary: usize,
 }
 
+impl TeacherMember<'_> {
+    fn rows(&self) -> usize {
+        self.params.get(self.head).shape()[0]
+    }
+}
+
+/// A logit whose probability is zero in any row.
+const MISSING: f32 = -1e30;
+
 impl<'a> TeacherLogits<'a> {
-    /// One model that speaks of every row.
+    /// One model that speaks of every row, whose output layer has a row for each entry of the vocabulary.
     pub fn one(hidden: Tensor, params: &'a Params, head: ParamId) -> Self {
-        let rows = std::iter::once(0..hidden.dims2().0).collect();
-        Self { parts: vec![TeacherPart { rows, members: vec![TeacherMember { weight: 1.0, hidden, params, head }] }] }
+        let vocabulary = params.get(head).shape()[0];
+        Self::of(TeacherMember { weight: 1.0, hidden, params, head, vocabulary })
+    }
+
+    /// One member that speaks of every row.
+    pub fn of(member: TeacherMember<'a>) -> Self {
+        let rows = std::iter::once(0..member.hidden.dims2().0).collect();
+        Self { parts: vec![TeacherPart { rows, members: vec![member] }] }
+    }
+
+    /// The one model that speaks of every of `t` rows with every row of its output layer, of which there are `v`, if it is one.
+    pub(super) fn plain(&self, t: usize, v: usize) -> Option<&TeacherMember<'a>> {
+        self.alone(t).filter(|member| (member.rows(), member.vocabulary) == (v, v))
     }
 
     /// The one model that speaks of every of `t` rows, if it is one.
@@ -84,11 +106,11 @@ impl Room {
             let (first, places) = places(&part.rows, start, n);
             places.iter().for_each(|&row| has_teacher[row] = true);
             match (&part.members[..], &mut self.beside) {
-                ([member], None) => multiply(member, first, &mut self.logits[..n * self.v]),
+                ([member], None) => multiply(member, first, &mut self.logits[..n * self.v], self.v),
                 (members, Some(beside)) if !places.is_empty() => {
                     let of_part = &mut beside[..places.len() * self.v];
                     for (i, member) in members.iter().enumerate() {
-                        multiply(member, first, of_part);
+                        multiply(member, first, of_part, self.v);
                         let weight = if members.len() > 1 { Some(member.weight) } else { None };
                         put(device, of_part, (&mut self.logits, &places), self.v, weight, i == 0);
                     }
@@ -119,12 +141,24 @@ fn places(rows: &[Range<usize>], start: usize, n: usize) -> (usize, Vec<usize>) 
     (first, out)
 }
 
-/// Logits of the member's rows from `first` on, as many as there is room for.
-fn multiply(member: &TeacherMember<'_>, first: usize, logits_rv: &mut [f32]) {
-    let device = member.params.device();
-    let n = logits_rv.len() / member.params.get(member.head).shape()[0];
+/// Logits of the member's rows from `first` on, as many as there is room for, over a vocabulary of `v` rows.
+fn multiply(member: &TeacherMember<'_>, first: usize, logits_rv: &mut [f32], v: usize) {
+    let (device, rows) = (member.params.device(), member.rows());
+    let n = logits_rv.len() / v;
     let chunk = row_range(device, &member.hidden, first, n);
-    device.timed("teacher head", || linear::forward_into(member.params, member.head, &chunk, Out::F32(logits_rv)));
+    device.timed("teacher head", || {
+        if rows == v {
+            linear::forward_into(member.params, member.head, &chunk, Out::F32(logits_rv));
+            return device.for_each_block(logits_rv, v, |_, row| row[member.vocabulary..].fill(MISSING));
+        }
+        let mut own = device.buffer::<f32>(n * rows);
+        linear::forward_into(member.params, member.head, &chunk, Out::F32(&mut own));
+        let kept = member.vocabulary.min(v);
+        device.for_each_block(logits_rv, v, |i, row| {
+            row[..kept].copy_from_slice(&own[i * rows..][..kept]);
+            row[kept..].fill(MISSING);
+        });
+    });
 }
 
 /// Copies rows to their places, or with a weight adds their softmax.
