@@ -14,6 +14,7 @@ mod error;
 mod generate;
 mod kernels;
 mod shape;
+mod stand_in;
 mod step;
 
 pub use ceilings::{Ceilings, ceilings};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tutelage_data::{Batch, PackedSet, Shard, ShardWriter, Tail};
@@ -10,11 +10,12 @@ use tutelage_loss::{Divergence, Objective, Schedule, TargetKind, Teacher};
 use tutelage_model::Decoder;
 use tutelage_run::{RandomStream, StopFlag, create_folder, hash_bytes, peak_memory_bytes, remove_folder};
 use tutelage_teacher::cache::{self, CacheHeader, Kept, ModelSource};
-use tutelage_teacher::{CachedTeacher, LiveTeacher};
+use tutelage_teacher::remote::{RemoteSource, RemoteTeacher, ServerConfig, TokenizerProbe};
+use tutelage_teacher::{CacheError, CachedTeacher, LiveTeacher};
 use tutelage_tensor::{Device, Params, Precision};
 use tutelage_train::{Distillation, Learner, TrainConfig};
 
-use crate::{BenchError, Shape, median};
+use crate::{BenchError, Shape, median, stand_in};
 
 /// Who teaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -26,6 +27,8 @@ pub enum TeacherKind {
     Live,
     /// A cache of the 50 most likely entries.
     Cache,
+    /// A server that has the 20 most likely entries ready: what the client costs.
+    Remote,
 }
 
 /// What to measure.
@@ -113,7 +116,8 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
     let mut student = Decoder::random(config.clone(), device, Precision::Bf16, 1)?;
     student.set_recompute(request.recompute);
     let mut learner = Learner::new(student);
-    let targets = if request.teacher == TeacherKind::Cache { TargetKind::TopPK } else { TargetKind::Whole };
+    let whole = matches!(request.teacher, TeacherKind::None | TeacherKind::Live);
+    let targets = if whole { TargetKind::Whole } else { TargetKind::TopPK };
     let divergence: Divergence = request.divergence.parse().map_err(BenchError::Request)?;
     let objective = Objective { divergence, ..Objective::TEXT };
     objective.check(targets).map_err(|found| BenchError::Request(found.to_owned()))?;
@@ -214,6 +218,23 @@ fn teacher(
             let mut source = ModelSource { teacher: &model, kept: KEPT, vocabulary: shape.vocab_size };
             cache::write(&path, &header, &mut source, set, &sequences, &StopFlag::default(), &mut |_| ())?;
             Some(Box::new(CachedTeacher::open(&path, &header)?))
+        }
+        TeacherKind::Remote => {
+            let text = "abc".to_owned();
+            let probe = TokenizerProbe { ids: text.bytes().map(u32::from).collect(), text };
+            let config = ServerConfig {
+                url: stand_in::start(shape.vocab_size)?,
+                model: Some(stand_in::MODEL.to_owned()),
+                api_key: None,
+                connections: 4,
+                request_tokens: 2048,
+                timeout: Duration::from_secs(60),
+                retries: 0,
+                budget: 0,
+            };
+            let kept = Kept::TopPK { top_p: 1.0, top_k: 20.min(shape.vocab_size) };
+            let source = RemoteSource::open(config, &kept, shape.vocab_size, &probe).map_err(CacheError::from)?;
+            Some(Box::new(RemoteTeacher::new(source)))
         }
     })
 }

@@ -1,30 +1,61 @@
 //! A model that runs beside the student.
 
+use std::ops::Range;
+
 use tutelage_loss::{Targets, Teacher, TeacherError, TeacherInput};
 use tutelage_model::{Decoder, Input};
-use tutelage_tensor::Tape;
 use tutelage_tensor::kernels::linear_loss::{TeacherLogits, TeacherMember};
+use tutelage_tensor::{Tape, Tensor};
 
 /// Supplies the full distribution of a model.
 #[derive(Debug)]
 pub struct LiveTeacher {
     model: Decoder,
     vocabulary: usize,
+    /// Rows that go through the model at once, about.
+    rows: usize,
 }
 
 impl LiveTeacher {
     /// A teacher whose first `vocabulary` rows of the output layer stand for the tokens that the student's stand for. What is
     /// beyond is padding, and gets no mass.
     pub fn new(model: Decoder, vocabulary: usize) -> Self {
-        Self { vocabulary: vocabulary.min(model.config().vocab_size), model }
+        Self { vocabulary: vocabulary.min(model.config().vocab_size), model, rows: usize::MAX }
+    }
+}
+
+impl LiveTeacher {
+    /// So many rows, or one document if it has more, go through the model at once: memory is bounded by that, whatever the
+    /// student's batches are.
+    pub fn in_batches(self, rows: usize) -> Self {
+        Self { rows, ..self }
+    }
+
+    /// Last hidden states of a batch.
+    fn hidden(&self, input: TeacherInput<'_>) -> Tensor {
+        let mut parts = Vec::new();
+        let mut rest = input.documents;
+        while let Some(first) = rest.first() {
+            let fits = rest.iter().take_while(|document| document.end - first.start <= self.rows).count().max(1);
+            let (now, later) = rest.split_at(fits);
+            let rows = first.start..now[fits - 1].end;
+            let documents: Vec<Range<usize>> =
+                now.iter().map(|document| document.start - rows.start..document.end - rows.start).collect();
+            let (ids, positions) = (&input.ids[rows.clone()], &input.positions[rows]);
+            let mut tape = Tape::inference(self.model.params());
+            parts.push(self.model.hidden(&mut tape, Input { ids, positions, documents: &documents }).value().clone());
+            rest = later;
+        }
+        match parts.len() {
+            1 => parts.swap_remove(0),
+            _ => Tensor::stack(self.model.params().device(), &parts),
+        }
     }
 }
 
 impl Teacher for LiveTeacher {
     fn targets(&self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError> {
-        let mut tape = Tape::inference(self.model.params());
-        let rows = Input { ids: input.ids, positions: input.positions, documents: input.documents };
-        let hidden = self.model.hidden(&mut tape, rows).value().clone();
+        let hidden = self.hidden(input);
         let (params, head, vocabulary) = (self.model.params(), self.model.head(), self.vocabulary);
         Ok(Targets::Soft(TeacherLogits::of(TeacherMember { weight: 1.0, hidden, params, head, vocabulary })))
     }

@@ -120,6 +120,29 @@ impl Tensor {
         }
     }
 
+    /// Matrices of one width, end to end.
+    ///
+    /// # Panics
+    /// When there are none, or their widths or types differ.
+    pub fn stack(device: &Device, parts: &[Tensor]) -> Tensor {
+        fn copy<T: Element>(device: &Device, parts: &[Tensor]) -> Tensor {
+            let (_, columns) = parts[0].dims2();
+            let t: usize = parts.iter().map(|part| part.dims2().0).sum();
+            let mut out = device.buffer::<T>(t * columns);
+            let mut rest = &mut out[..];
+            for part in parts {
+                let (own, others) = rest.split_at_mut(part.dims2().0 * columns);
+                own.copy_from_slice(part.slice::<T>());
+                rest = others;
+            }
+            Tensor::new([t, columns], out)
+        }
+        match parts[0].dtype() {
+            DType::F32 => copy::<f32>(device, parts),
+            DType::Bf16 => copy::<bf16>(device, parts),
+        }
+    }
+
     /// A copy of some rows of a matrix, `[n, columns]`.
     ///
     /// # Panics

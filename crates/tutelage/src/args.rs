@@ -251,7 +251,8 @@ pub(crate) enum Bench {
         /// Experts in place of each feed-forward, and how many of them a token goes to, such as 8:2
         #[arg(long, value_name = "N:K", value_parser = experts)]
         experts: Option<(usize, usize)>,
-        /// Who teaches: a model of twice the width, or a cache of its 50 most likely entries
+        /// Who teaches: a model of twice the width, a cache of the 50 most likely entries, or a server that has the 20 most
+        /// likely ready, so that what the client costs is seen
         #[arg(long, value_enum, default_value_t = BenchTeacher::None)]
         teacher: BenchTeacher,
         /// Distance to the teacher by its name in recipes, with its setting: jsd:0.5, skew_kl:0.1
@@ -320,6 +321,7 @@ pub(crate) enum BenchTeacher {
     None,
     Live,
     Cache,
+    Remote,
 }
 
 /// Two numbers such as `8:2`.

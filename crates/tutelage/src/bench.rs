@@ -54,6 +54,7 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
                     BenchTeacher::None => TeacherKind::None,
                     BenchTeacher::Live => TeacherKind::Live,
                     BenchTeacher::Cache => TeacherKind::Cache,
+                    BenchTeacher::Remote => TeacherKind::Remote,
                 },
                 divergence,
                 repeats: usize::from(repeats),

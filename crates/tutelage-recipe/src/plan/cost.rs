@@ -129,7 +129,8 @@ impl Plan {
             live = u64::saturating_add(live, config.inference_bytes());
             loss.taught = true;
         }
-        let tape = teachers.iter().map(|teacher| self.tape(&teacher.config, rows, true)).max();
+        let at_once = rows.min(train.teacher_batch * seq_len);
+        let tape = teachers.iter().map(|teacher| self.tape(&teacher.config, at_once, true)).max();
         live = u64::saturating_add(live, tape.unwrap_or(0));
         if let Some(distillation) = &train.config.distillation {
             let whole = loss.taught;

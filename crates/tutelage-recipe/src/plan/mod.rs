@@ -76,6 +76,8 @@ pub(crate) struct TrainPlan {
     pub(crate) eval_sequences: usize,
     pub(crate) config: TrainConfig,
     pub(crate) teacher: Option<TeacherSource>,
+    /// Sequences that go through a live teacher at once.
+    pub(crate) teacher_batch: usize,
     /// What it learns from, in words.
     pub(crate) objective: String,
 }

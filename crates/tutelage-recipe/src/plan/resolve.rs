@@ -147,8 +147,9 @@ fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<
                 first: model.first.clone(),
                 recompute: training.recompute,
                 eval_sequences: training.eval_sequences,
-                config,
                 teacher: teacher.clone(),
+                teacher_batch: run.teacher.as_ref().and_then(|t| t.micro_batch_size).unwrap_or(config.micro_batch_size),
+                config,
                 objective: objective(run, teacher.as_ref().zip(distillation.as_ref())),
             })
         })

@@ -100,6 +100,13 @@ pub(super) fn source(
         None if !teacher.members.is_empty() => several::several(found, run, &teacher.members, stages)?,
         None => one(found, run, (&teacher.run, &teacher.model, &teacher.cache), stages)?,
     };
+    match teacher.micro_batch_size {
+        Some(0) => return fault("teacher.micro_batch_size = 0: must be at least 1".to_owned()),
+        Some(_) if source.live().is_empty() => {
+            return fault("teacher.micro_batch_size is for live teachers".to_owned());
+        }
+        _ => {}
+    }
     // Stored models have the recipe's tokenizer, token by token (`models.rs`), and rows for all of it.
     for teacher in source.models() {
         if teacher.config.n_positions() < found.spec.data.seq_len {

@@ -140,7 +140,8 @@ impl Session<'_> {
                     );
                     self.observer.event(&Event::Note(&note));
                 }
-                Box::new(LiveTeacher::new(self.load_teacher(teacher)?, entries))
+                let rows = plan.teacher_batch * set.seq_len();
+                Box::new(LiveTeacher::new(self.load_teacher(teacher)?, entries).in_batches(rows))
             }
             TeacherSource::Server { server, kept } => {
                 let source = open_server(server, kept, tokenizer)?;

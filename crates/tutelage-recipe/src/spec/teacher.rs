@@ -25,6 +25,10 @@ pub struct TeacherSpec {
     /// Most entries of a token that a server is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_k: Option<usize>,
+    /// Sequences that go through a live teacher at once; as many as through the student if not given. Memory, not results,
+    /// depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_batch_size: Option<usize>,
     /// Several teachers in the place of one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<MemberSpec>,

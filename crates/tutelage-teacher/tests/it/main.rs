@@ -356,3 +356,19 @@ fn padding_of_a_vocabulary_is_neither_cached_nor_taught() {
     let Targets::Soft(logits) = live.targets(input(&batch)).unwrap() else { panic!("a live teacher is soft") };
     assert_eq!(logits.alone(batch.ids.len()).unwrap().vocabulary, SHARED);
 }
+
+#[test]
+fn a_live_teacher_in_small_batches_says_the_same() {
+    let bench = bench("small-batches", top(1.0, VOCAB));
+    let batch = bench.batch(&[4, 0, 8, 2]);
+    let hidden = |teacher: &LiveTeacher| {
+        let Targets::Soft(logits) = teacher.targets(input(&batch)).unwrap() else { panic!("a live teacher is soft") };
+        let hidden = logits.alone(batch.ids.len()).unwrap().hidden.to_vec();
+        hidden.into_iter().map(f64::from).collect::<Vec<_>>()
+    };
+    let expected = hidden(&LiveTeacher::new(teacher(), VOCAB));
+    for rows in [1, 5, 8, 20, 1000] {
+        let found = hidden(&LiveTeacher::new(teacher(), VOCAB).in_batches(rows));
+        assert_close(&format!("{rows} rows"), &found, &expected, 1e-5, 1e-5);
+    }
+}

@@ -56,7 +56,7 @@ fn a_recipe_runs_from_text_to_report() {
 #[test]
 fn steps_are_measured_with_every_teacher() {
     let bench = Bench::new("bench");
-    for teacher in ["none", "live", "cache"] {
+    for teacher in ["none", "live", "cache", "remote"] {
         let shape = ["bench", "step", "--shape", "32,1,2,1,48,60,2,40", "--repeats", "2", "--teacher", teacher];
         let text = bench.succeed(&[&shape[..], &["--json"]].concat());
         let step = &serde_json::from_str::<serde_json::Value>(&text).unwrap()["step"];

@@ -37,6 +37,8 @@ fn wrong_recipes_are_refused() {
         ("temperature = 2.0", "text_weight = 0.5", "one way to weigh"),
         ("alpha = 0.9", "tail = true\nalpha = 0.9", "miss nothing"),
         ("alpha = 0.9", "text_weight = 0.9", "one way to weigh"),
+        ("alpha = 0.9", "micro_batch_size = 0\nalpha = 0.9", "must be at least 1"),
+        ("temperature = 2.0", "micro_batch_size = 1", "is for live teachers"),
         ("alpha = 0.9", "alpha = { shape = \"period\", peak = 1, every = 2 }", "every = 2"),
         ("run = \"teacher\"\ntop_p", "run = \"nobody\"\ntop_p", "nobody"),
         ("top_k = 20", "top_k = 0", "top_k = 0"),
