@@ -1,13 +1,16 @@
-//! Held-out loss, perplexity and bits per byte.
+//! Held-out loss, perplexity, bits per byte and calibration.
 //!
 //! [`evaluate`] runs a model over every sequence of a packed held-out set. Perplexity is `exp` of the
 //! cross-entropy with the text, whatever a model was trained on; bits per byte divide by bytes of text, so
 //! models with different tokenizers compare.
 
+mod calibration;
+
 use tutelage_data::{Batch, PackedSet};
-use tutelage_loss::{Mixture, Terms};
 use tutelage_model::{Decoder, Input};
 use tutelage_tensor::Tape;
+
+use self::calibration::{Scored, Scores};
 
 /// Tokens that go through the model at once.
 const BATCH_TOKENS: usize = 1 << 12;
@@ -21,6 +24,8 @@ pub struct HeldOut {
     pub n_tokens: u64,
     /// UTF-8 bytes of the text.
     pub text_bytes: u64,
+    /// Expected calibration error, from 0 to 1.
+    pub calibration_error: f64,
 }
 
 impl HeldOut {
@@ -42,28 +47,28 @@ impl HeldOut {
 
 /// Evaluates a model on every sequence of `set`, which should be packed with its tail kept.
 pub fn evaluate(model: &Decoder, set: &PackedSet) -> HeldOut {
-    let (nats, n_tokens) = cross_entropy(model, set, set.n_sequences());
-    HeldOut { nats, n_tokens, text_bytes: set.shard().manifest().text_bytes }
+    let (scores, n_tokens) = score(model, set, set.n_sequences());
+    let calibration_error = scores.calibration_error();
+    HeldOut { nats: scores.nats, n_tokens, text_bytes: set.shard().manifest().text_bytes, calibration_error }
 }
 
 /// Nats per token over `n_sequences` sequences spread evenly over `set`: a quick look during training.
 pub fn heldout_loss(model: &Decoder, set: &PackedSet, n_sequences: usize) -> f64 {
-    let (nats, n_tokens) = cross_entropy(model, set, n_sequences);
-    nats / n_tokens.max(1) as f64
+    let (scores, n_tokens) = score(model, set, n_sequences);
+    scores.nats / n_tokens.max(1) as f64
 }
 
-/// Sum of cross-entropies and number of predicted tokens.
-fn cross_entropy(model: &Decoder, set: &PackedSet, n_sequences: usize) -> (f64, u64) {
+/// Sums of scores, and the number of predicted tokens.
+fn score(model: &Decoder, set: &PackedSet, n_sequences: usize) -> (Scores, u64) {
     let (all, n) = (set.n_sequences(), n_sequences.min(set.n_sequences()));
     let chosen: Vec<usize> = (0..n).map(|i| i * all / n).collect();
-    let mut out = (0.0, 0);
+    let mut out = (Scores::zero(), 0);
     for indices in chosen.chunks((BATCH_TOKENS / set.seq_len()).max(1)) {
         let batch = Batch::new(set, indices);
         let mut tape = Tape::inference(model.params());
         let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
         let hidden = model.hidden(&mut tape, input);
-        let terms = tape.linear_loss(&hidden, model.head(), None, &Mixture::text(&batch.labels, 1.0));
-        out.0 += Terms::from_sums(&terms).lm;
+        out.0.add(&tape.linear_loss(&hidden, model.head(), None, &Scored { labels: &batch.labels }));
         out.1 += batch.n_targets() as u64;
     }
     out
@@ -75,7 +80,7 @@ mod tests {
 
     #[test]
     fn units_are_those_worked_out_by_hand() {
-        let found = HeldOut { nats: 8.0 * std::f64::consts::LN_2, n_tokens: 4, text_bytes: 16 };
+        let found = HeldOut { nats: 8.0 * std::f64::consts::LN_2, n_tokens: 4, text_bytes: 16, calibration_error: 0.0 };
         assert!((found.perplexity() - 4.0).abs() < 1e-12);
         assert!((found.bits_per_byte() - 0.5).abs() < 1e-12);
     }

@@ -8,6 +8,7 @@
 //! - [`inspect`]: what any file or folder of ours is, and whether it is whole. [`continue_text`] and
 //!   [`continue_file`]: a model's folder or GGUF file continues prompts. [`convert`]: a GGUF file becomes a folder.
 
+mod angles;
 mod convert;
 mod engine;
 mod error;
@@ -22,6 +23,7 @@ mod stored;
 mod teacher;
 mod tokenizer;
 
+pub use angles::{Angle, AnglesRequest, angles};
 pub use convert::{ConvertRequest, Converted, convert};
 pub use engine::EngineChoice;
 pub use error::RecipeError;

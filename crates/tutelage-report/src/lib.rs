@@ -3,15 +3,18 @@
 //! # Tour
 //! - [`RunData::read`] reads `summary.json` and every model's metrics.
 //! - [`table`] is the comparison as text; [`verdict`] says in words whether teaching helped.
+//! - [`claims`] and [`markdown`] say what a recipe was to find out, and what its noise allows.
 //! - [`write_html`] writes `report.html`: one file, plots as inline SVG, light and dark.
 
 mod chart;
+mod claims;
 mod html;
 mod page;
 mod read;
 mod table;
 mod verdict;
 
+pub use claims::{claims, markdown};
 pub use page::write_html;
 pub use read::{ModelData, ReportError, RunData};
 pub use table::table;

@@ -8,7 +8,7 @@ use tutelage_run::write_atomic;
 
 use crate::chart::{Series, line_chart};
 use crate::html::{escape, short, thousands};
-use crate::{ModelData, ReportError, RunData, verdict};
+use crate::{ModelData, ReportError, RunData, claims, verdict};
 
 /// Writes `report.html` into the run's folder; returns its path.
 ///
@@ -38,6 +38,13 @@ fn page(run: &RunData) -> String {
     }
     for sentence in sentences {
         let _ = write!(out, "<p class=\"verdict\">{}</p>", escape(&sentence));
+    }
+    let found = claims(run);
+    if !found.is_empty() {
+        out.push_str("<h2>Claims</h2>");
+        for line in found {
+            let _ = write!(out, "<p>{}</p>", escape(line.trim()));
+        }
     }
     out.push_str("<h2>Models</h2>");
     out.push_str(&models(run));
@@ -118,7 +125,7 @@ fn course(run: &RunData) -> String {
 
 fn models(run: &RunData) -> String {
     let mut out = "<div class=\"scroll\"><table><tr><th>model<th>learns from<th>weights<th>tokens<th>seconds\
-                   <th>tokens/s<th>FLOP/s<th>held-out loss<th>perplexity<th>bits per byte</tr>"
+                   <th>tokens/s<th>FLOP/s<th>held-out loss<th>perplexity<th>bits per byte<th>calibration error</tr>"
         .to_owned();
     for model in &run.models {
         let m = &model.summary;
@@ -126,7 +133,7 @@ fn models(run: &RunData) -> String {
         let flops = median(model.throughput.iter().map(|t| t.flops_per_second));
         let _ = write!(
             out,
-            "<tr><td><i class=\"key k{}\"></i>{}<td>{}<td>{}<td>{}<td>{:.1}<td>{}<td>{}<td>{:.4}<td>{:.2}<td><b>{:.4}</b></tr>",
+            "<tr><td><i class=\"key k{}\"></i>{}<td>{}<td>{}<td>{}<td>{:.1}<td>{}<td>{}<td>{:.4}<td>{:.2}<td><b>{:.4}</b><td>{}</tr>",
             color(run, model),
             escape(&m.name),
             escape(&m.objective),
@@ -137,7 +144,8 @@ fn models(run: &RunData) -> String {
             short(flops),
             m.heldout_loss,
             m.heldout_perplexity,
-            m.heldout_bits_per_byte
+            m.heldout_bits_per_byte,
+            m.heldout_calibration_error.map_or(String::new(), |error| format!("{:.2} %", 100.0 * error))
         );
     }
     out.push_str("</table></div>");

@@ -8,14 +8,14 @@ use crate::RunData;
 pub fn table(run: &RunData) -> String {
     let width = run.models.iter().map(|m| m.summary.name.len()).max().unwrap_or(0).max(5);
     let mut out = format!(
-        "{:width$}  {:>10}  {:>10}  {:>8}  {:>9}  {:>10}  {:>9}  learns from\n",
-        "model", "weights", "tokens", "seconds", "loss", "perplexity", "bits/byte"
+        "{:width$}  {:>10}  {:>10}  {:>8}  {:>9}  {:>10}  {:>9}  {:>6}  learns from\n",
+        "model", "weights", "tokens", "seconds", "loss", "perplexity", "bits/byte", "ECE %"
     );
     for model in &run.models {
         let m = &model.summary;
         let _ = writeln!(
             out,
-            "{:width$}  {:>10}  {:>10}  {:>8.1}  {:>9.4}  {:>10.2}  {:>9.4}  {}",
+            "{:width$}  {:>10}  {:>10}  {:>8.1}  {:>9.4}  {:>10.2}  {:>9.4}  {:>6}  {}",
             m.name,
             m.parameters,
             m.tokens,
@@ -23,6 +23,7 @@ pub fn table(run: &RunData) -> String {
             m.heldout_loss,
             m.heldout_perplexity,
             m.heldout_bits_per_byte,
+            m.heldout_calibration_error.map_or(String::new(), |error| format!("{:.2}", 100.0 * error)),
             m.objective
         );
     }

@@ -62,7 +62,16 @@ mod tests {
     use super::*;
 
     fn group(name: &str, n_seeds: usize, mean: f64, std: Option<f64>) -> GroupSummary {
-        GroupSummary { name: name.to_owned(), n_seeds, mean_bits_per_byte: mean, std_bits_per_byte: std }
+        GroupSummary {
+            name: name.to_owned(),
+            n_seeds,
+            mean_bits_per_byte: mean,
+            std_bits_per_byte: std,
+            mean_loss: None,
+            std_loss: None,
+            mean_calibration_error: None,
+            std_calibration_error: None,
+        }
     }
 
     #[test]

@@ -95,10 +95,16 @@ pub struct ModelSummary {
     pub heldout_perplexity: f64,
     /// Held-out bits per byte of text: comparable across tokenizers.
     pub heldout_bits_per_byte: f64,
+    /// Expected calibration error of the most likely next token, from 0 to 1.
+    #[serde(default)]
+    pub heldout_calibration_error: Option<f64>,
     /// Seed of initialisation and data order.
     pub seed: u64,
     /// Name of the group over which seeds are averaged.
     pub group: String,
+    /// Name of the way in which it was trained; empty for a model that was not.
+    #[serde(default)]
+    pub training: String,
     /// Folder of the weights, relative to the run; of a model that was not trained, where it is stored.
     pub path: String,
     /// Folder of its metrics, relative to the run; empty for a model that was not trained.
@@ -109,9 +115,11 @@ pub struct ModelSummary {
 }
 
 impl ModelSummary {
-    /// Whether two models differ in what they learned from alone: as many weights and tokens, the same beginning.
+    /// Whether two models differ in what they learned from alone: as many weights and tokens, the same beginning, trained in the
+    /// same way.
     pub fn is_comparable(&self, other: &Self) -> bool {
-        (self.parameters, self.tokens, &self.begins_from) == (other.parameters, other.tokens, &other.begins_from)
+        let of = |m: &Self| (m.parameters, m.tokens, m.begins_from.clone(), m.training.clone());
+        of(self) == of(other)
     }
 }
 
@@ -149,6 +157,40 @@ pub struct GroupSummary {
     pub mean_bits_per_byte: f64,
     /// Sample standard deviation, where there are two seeds or more.
     pub std_bits_per_byte: Option<f64>,
+    /// Mean of held-out cross-entropies, nats per token.
+    #[serde(default)]
+    pub mean_loss: Option<f64>,
+    /// Its sample standard deviation.
+    #[serde(default)]
+    pub std_loss: Option<f64>,
+    /// Mean of expected calibration errors.
+    #[serde(default)]
+    pub mean_calibration_error: Option<f64>,
+    /// Its sample standard deviation.
+    #[serde(default)]
+    pub std_calibration_error: Option<f64>,
+}
+
+/// What a recipe was to find out, in `summary.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClaimSummary {
+    /// What was asked.
+    pub title: String,
+    /// What was compared.
+    pub rows: Vec<ClaimRow>,
+}
+
+/// One group beside another, seed by seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClaimRow {
+    /// The group.
+    pub group: String,
+    /// What it is compared with.
+    pub against: String,
+    /// What the paper found.
+    pub paper: String,
+    /// Differences of held-out losses, nats per token, one a seed; negative where the group is better.
+    pub differences: Vec<f64>,
 }
 
 /// The corpus, in `summary.json`.
@@ -181,6 +223,9 @@ pub struct Summary {
     pub models: Vec<ModelSummary>,
     /// Models averaged over seeds.
     pub groups: Vec<GroupSummary>,
+    /// What was to be found out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ClaimSummary>,
     /// Every teacher's cache.
     pub caches: Vec<CacheSummary>,
     /// Seconds of all stages.

@@ -31,6 +31,11 @@ impl LiveTeacher {
         Self { rows, ..self }
     }
 
+    /// The model.
+    pub fn model(&self) -> &Decoder {
+        &self.model
+    }
+
     /// Last hidden states of a batch.
     fn hidden(&self, input: TeacherInput<'_>) -> Tensor {
         let mut parts = Vec::new();

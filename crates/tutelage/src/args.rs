@@ -58,6 +58,9 @@ pub(crate) enum Command {
         /// Print their summaries as a JSON list
         #[arg(long)]
         json: bool,
+        /// Write their tables and claims as Markdown to this file
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        markdown: Option<PathBuf>,
     },
     /// Say what any file or folder of ours is, and whether it is whole
     #[command(after_help = "Examples:\n  tutelage inspect runs/quickstart\n  \
@@ -293,6 +296,32 @@ pub(crate) enum TeacherCommand {
     Verify {
         /// The cache's folder
         cache: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Angles between gradients of truncated or sampled targets and that of a teacher's whole distribution
+    #[command(
+        after_help = "Example:\n  tutelage teacher angles runs/quickstart --student student-text --teacher teacher"
+    )]
+    Angles {
+        /// A run folder with both models
+        run: PathBuf,
+        /// Name of the model that learns
+        #[arg(long, value_name = "NAME")]
+        student: String,
+        /// Name of the model that teaches
+        #[arg(long, value_name = "NAME")]
+        teacher: String,
+        /// Held-out sequences
+        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+        sequences: u16,
+        /// Entries that are kept, with a tail and without
+        #[arg(long, value_name = "K,K", value_delimiter = ',', default_values_t = [12, 50])]
+        top_k: Vec<u16>,
+        /// Draws
+        #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [12, 50])]
+        samples: Vec<u16>,
         /// Print JSON
         #[arg(long)]
         json: bool,

@@ -8,8 +8,8 @@ use serde_json::json;
 use tutelage_recipe::plan::{PlanRow, plan};
 use tutelage_recipe::run::{RunOutcome, run};
 use tutelage_recipe::{ConvertRequest, Converted, EngineChoice, Workload, convert, inspect, load};
-use tutelage_report::{RunData, table, verdict, write_html};
-use tutelage_run::StopFlag;
+use tutelage_report::{RunData, claims, markdown, table, verdict, write_html};
+use tutelage_run::{StopFlag, write_atomic};
 
 use crate::args::{Args, Command};
 use crate::bench::bench;
@@ -33,7 +33,7 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Run { recipe, out, set } => run_recipe(&recipe, out.as_deref(), &set, &engine),
         Command::Plan { recipe, set, json } => print_plan(&recipe, &set, &engine, json),
-        Command::Report { runs, json } => report(&runs, json),
+        Command::Report { runs, json, markdown } => report(&runs, json, markdown.as_deref()),
         Command::Inspect { path, batch, seq_len, json } => {
             let workload = Workload { batch: batch as usize, seq_len: seq_len as usize };
             print_findings(&path, workload, json)
@@ -90,17 +90,18 @@ fn run_recipe(recipe: &Path, out: Option<&Path>, set: &[String], engine: &Engine
 fn print_run(data: &RunData) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", table(data))?;
-    for sentence in verdict(data) {
+    for sentence in verdict(data).into_iter().chain(claims(data)) {
         writeln!(out, "{sentence}")?;
     }
     Ok(())
 }
 
-fn report(runs: &[std::path::PathBuf], json: bool) -> Result<ExitCode, Failure> {
-    let mut summaries = Vec::new();
+fn report(runs: &[std::path::PathBuf], json: bool, to: Option<&Path>) -> Result<ExitCode, Failure> {
+    let (mut summaries, mut texts) = (Vec::new(), Vec::new());
     for folder in runs {
         let data = RunData::read(folder)?;
         let path = write_html(&data)?;
+        texts.push(markdown(&data));
         if json {
             summaries.push(json!(data.summary));
         } else {
@@ -111,6 +112,10 @@ fn report(runs: &[std::path::PathBuf], json: bool) -> Result<ExitCode, Failure> 
     }
     if json {
         print_json(&json!(summaries))?;
+    }
+    if let Some(to) = to {
+        write_atomic(to, texts.join("\n").as_bytes())?;
+        eprintln!("written: {}", to.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use tutelage_recipe::plan::plan;
 use tutelage_recipe::run::{RunOutcome, cache};
-use tutelage_recipe::{CacheReport, EngineChoice, cache_stats, load, verify_cache};
+use tutelage_recipe::{Angle, AnglesRequest, CacheReport, EngineChoice, angles, cache_stats, load, verify_cache};
 
 use crate::args::TeacherCommand;
 use crate::commands::{INTERRUPTED, print_json, stop_flag};
@@ -41,6 +41,24 @@ pub(crate) fn teacher(what: TeacherCommand, engine: &EngineChoice) -> Result<Exi
             }
             Ok(ExitCode::SUCCESS)
         }
+        TeacherCommand::Angles { run, student, teacher, sequences, top_k, samples, json } => {
+            let widen = |numbers: Vec<u16>| numbers.into_iter().map(|n| usize::from(n).max(1)).collect::<Vec<_>>();
+            let (top_k, samples) = (widen(top_k), widen(samples));
+            let request = AnglesRequest {
+                run: &run,
+                student: &student,
+                teacher: &teacher,
+                sequences: usize::from(sequences),
+                top_k: &top_k,
+                samples: &samples,
+            };
+            let found = angles(&request, engine, &mut Progress::new())?;
+            match json {
+                true => print_json(&json!(found))?,
+                false => print_angles(&found)?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         TeacherCommand::Stats { cache, json } => {
             let report = cache_stats(&cache, &mut Progress::new())?;
             match json {
@@ -50,6 +68,18 @@ pub(crate) fn teacher(what: TeacherCommand, engine: &EngineChoice) -> Result<Exi
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn print_angles(angles: &[Angle]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let tokens = angles.first().map_or(0, |angle| angle.tokens);
+    writeln!(out, "gradient of KL over {tokens} tokens, beside that of the whole distribution")?;
+    writeln!(out, "{:18}  {:>7}  {:>7}  {:>10}", "target", "entries", "degrees", "norm ratio")?;
+    for angle in angles {
+        let Angle { target, entries_per_token, degrees, norm_ratio, .. } = angle;
+        writeln!(out, "{target:18}  {entries_per_token:>7.1}  {degrees:>7.2}  {norm_ratio:>10.3}")?;
+    }
+    Ok(())
 }
 
 fn print_stats(path: &Path, report: &CacheReport) -> Result<(), Failure> {

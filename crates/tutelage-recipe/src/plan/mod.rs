@@ -69,6 +69,8 @@ pub(crate) struct TrainPlan {
     pub(crate) name: String,
     /// Name shared by seeds.
     pub(crate) group: String,
+    /// Name of its way to train.
+    pub(crate) training: String,
     pub(crate) seed: u64,
     pub(crate) model: DecoderConfig,
     pub(crate) first: FirstWeights,

@@ -50,6 +50,7 @@ pub fn plan(recipe: Recipe) -> Result<Plan, RecipeError> {
         }
     }
     unused(spec)?;
+    check_claims(spec)?;
     let taken = |name: &&String| stages.iter().any(|stage| matches!(stage, Stage::Stored(s) if s.name == **name));
     if let Some(name) = names.iter().find(taken) {
         let found = "is the name of a run, and of a stored model that teaches; rename one of them";
@@ -142,6 +143,7 @@ fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<
             Ok(TrainPlan {
                 name: if one { run.name.clone() } else { format!("{}-seed-{seed}", run.name) },
                 group: run.name.clone(),
+                training: run.training.clone(),
                 seed,
                 model: model.config.clone(),
                 first: model.first.clone(),
@@ -206,6 +208,25 @@ fn train_config(name: &str, spec: &TrainingSpec, seed: u64) -> Result<TrainConfi
         distillation: None,
         teacher_flops: 0,
     })
+}
+
+/// Claims compare runs that there are, of the same seeds.
+fn check_claims(spec: &RecipeSpec) -> Result<(), RecipeError> {
+    for claim in &spec.claims {
+        for row in &claim.rows {
+            let find = |name: &String| {
+                let run = spec.runs.iter().find(|run| run.name == *name);
+                run.ok_or_else(|| RecipeError::request(format!("claim '{}': there is no run '{name}'", claim.title)))
+            };
+            let (run, against) = (find(&row.run)?, find(&row.against)?);
+            if run.seeds != against.seeds || run.seeds.len() < 2 {
+                let found = "need the same seeds, two or more: one seed says nothing of noise";
+                let rows = format!("'{}' and '{}'", row.run, row.against);
+                return Err(RecipeError::request(format!("claim '{}': runs {rows} {found}", claim.title)));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A section that nothing uses is a mistake, not a setting.

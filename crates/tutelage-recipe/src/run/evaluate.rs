@@ -21,6 +21,8 @@ pub(super) struct Evaluation {
     pub(super) heldout_loss: f64,
     pub(super) heldout_perplexity: f64,
     pub(super) heldout_bits_per_byte: f64,
+    /// Expected calibration error, from 0 to 1.
+    pub(super) heldout_calibration_error: f64,
     pub(super) heldout_tokens: u64,
     pub(super) heldout_bytes: u64,
     pub(super) samples: Vec<Sample>,
@@ -58,6 +60,7 @@ impl Session<'_> {
                 heldout_loss: found.loss(),
                 heldout_perplexity: found.perplexity(),
                 heldout_bits_per_byte: found.bits_per_byte(),
+                heldout_calibration_error: found.calibration_error,
                 heldout_tokens: found.n_tokens,
                 heldout_bytes: found.text_bytes,
                 samples,

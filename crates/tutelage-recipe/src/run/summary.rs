@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use tutelage_model::DecoderConfig;
-use tutelage_run::records::{CacheSummary, CorpusSummary, GroupSummary, ModelSummary, Summary};
+use tutelage_run::records::{CacheSummary, ClaimRow, ClaimSummary, CorpusSummary, GroupSummary, ModelSummary, Summary};
 use tutelage_run::{read_json, write_json};
 use tutelage_teacher::cache::CacheReader;
 
@@ -12,6 +12,7 @@ use super::evaluate::Evaluation;
 use super::session::Session;
 use crate::RecipeError;
 use crate::plan::{CachePlan, FirstWeights, Stage, TrainPlan};
+use crate::spec::{ClaimRowSpec, ClaimSpec};
 
 impl Session<'_> {
     /// Writes the summary; `begun` is when this process began, for the note of its own time.
@@ -31,6 +32,7 @@ impl Session<'_> {
             recipe: self.plan.recipe.spec.name.clone(),
             corpus: self.corpus_summary()?,
             groups: groups(&models),
+            claims: self.claims(&models),
             models,
             caches,
             seconds: self.records.iter().map(|record| record.seconds).sum(),
@@ -39,6 +41,25 @@ impl Session<'_> {
         let note = format!("all stages done, {:.0} s in this process", begun.elapsed().as_secs_f64());
         self.observer.event(&tutelage_run::Event::Note(&note));
         Ok(())
+    }
+
+    fn claims(&self, models: &[ModelSummary]) -> Vec<ClaimSummary> {
+        let loss = |group: &str, seed: u64| {
+            models.iter().find(|model| model.group == group && model.seed == seed).map(|model| model.heldout_loss)
+        };
+        let row = |spec: &ClaimRowSpec| {
+            let seeds = models.iter().filter(|model| model.group == spec.run).map(|model| model.seed);
+            let difference = |seed| Some(loss(&spec.run, seed)? - loss(&spec.against, seed)?);
+            ClaimRow {
+                group: spec.run.clone(),
+                against: spec.against.clone(),
+                paper: spec.paper.clone(),
+                differences: seeds.filter_map(difference).collect(),
+            }
+        };
+        let claim =
+            |spec: &ClaimSpec| ClaimSummary { title: spec.title.clone(), rows: spec.rows.iter().map(row).collect() };
+        self.plan.recipe.spec.claims.iter().map(claim).collect()
     }
 
     fn model_summary(&self, train: &TrainPlan) -> Result<ModelSummary, RecipeError> {
@@ -54,6 +75,7 @@ impl Session<'_> {
             seconds: self.record(&format!("train/{}", train.name))?.seconds,
             seed: train.seed,
             group: train.group.clone(),
+            training: train.training.clone(),
             path: format!("models/{}/model", train.name),
             stage: format!("models/{}", train.name),
             ..self.stored_summary(&train.name, &train.model, None)?
@@ -80,8 +102,10 @@ impl Session<'_> {
             heldout_loss: evaluation.heldout_loss,
             heldout_perplexity: evaluation.heldout_perplexity,
             heldout_bits_per_byte: evaluation.heldout_bits_per_byte,
+            heldout_calibration_error: Some(evaluation.heldout_calibration_error),
             seed: 0,
             group: name.to_owned(),
+            training: String::new(),
             path: path.unwrap_or_default(),
             stage: String::new(),
             samples: evaluation.samples,
@@ -127,19 +151,32 @@ fn groups(models: &[ModelSummary]) -> Vec<GroupSummary> {
             names.push(&model.group);
         }
     }
-    names
-        .into_iter()
-        .map(|name| {
-            let found: Vec<f64> = models.iter().filter(|m| m.group == name).map(|m| m.heldout_bits_per_byte).collect();
-            let n = found.len() as f64;
-            let mean = found.iter().sum::<f64>() / n;
-            let squares: f64 = found.iter().map(|x| (x - mean).powi(2)).sum();
-            GroupSummary {
-                name: name.to_owned(),
-                n_seeds: found.len(),
-                mean_bits_per_byte: mean,
-                std_bits_per_byte: (found.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
-            }
-        })
-        .collect()
+    let group = |name: &str| {
+        let of = |value: fn(&ModelSummary) -> Option<f64>| -> Vec<f64> {
+            models.iter().filter(|m| m.group == name).filter_map(value).collect()
+        };
+        let bits = of(|m| Some(m.heldout_bits_per_byte));
+        let (losses, errors) = (of(|m| Some(m.heldout_loss)), of(|m| m.heldout_calibration_error));
+        GroupSummary {
+            name: name.to_owned(),
+            n_seeds: bits.len(),
+            mean_bits_per_byte: mean(&bits),
+            std_bits_per_byte: deviation(&bits),
+            mean_loss: Some(mean(&losses)),
+            std_loss: deviation(&losses),
+            mean_calibration_error: Some(mean(&errors)),
+            std_calibration_error: deviation(&errors),
+        }
+    };
+    names.into_iter().map(group).collect()
+}
+
+fn mean(xs: &[f64]) -> f64 {
+    xs.iter().sum::<f64>() / xs.len() as f64
+}
+
+/// Sample standard deviation, where there are two or more.
+fn deviation(xs: &[f64]) -> Option<f64> {
+    let squares: f64 = xs.iter().map(|x| (x - mean(xs)).powi(2)).sum();
+    (xs.len() > 1).then(|| (squares / (xs.len() - 1) as f64).sqrt())
 }

@@ -1,5 +1,6 @@
 //! The recipe file. Every key is documented here; unknown keys are refused.
 
+mod claim;
 mod model;
 mod schedule;
 mod server;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use claim::{ClaimRowSpec, ClaimSpec};
 pub use model::{LoraSpec, ModelSpec, SizesSpec, StoredSpec, TokenizerSpec};
 pub use schedule::{ScheduleSpec, ShapeSpec};
 pub use server::ServerSpec;
@@ -43,6 +45,9 @@ pub struct RecipeSpec {
     pub caches: BTreeMap<String, CacheSpec>,
     /// What is trained, in order.
     pub runs: Vec<RunSpec>,
+    /// What the runs are to find out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ClaimSpec>,
     /// Texts that every model continues in the end.
     #[serde(default)]
     pub samples: SamplesSpec,

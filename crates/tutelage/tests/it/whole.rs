@@ -147,6 +147,60 @@ fn a_cache_is_written_by_hand_looked_at_and_used() {
 }
 
 #[test]
+fn claims_are_compared_seed_by_seed() {
+    let bench = Bench::new("claims");
+    let claims = "[[claims]]\ntitle = \"Does it help?\"\n[[claims.rows]]\nrun = \"live\"\nagainst = \"text\"\npaper = \"yes\"\n[samples]";
+    bench.edit("tiny.toml", "[samples]", claims);
+    let refused = bench.refuse(&["plan", "tiny.toml"]);
+    assert!(refused.contains("need the same seeds"), "{refused}");
+    bench.edit(
+        "tiny.toml",
+        "name = \"text\"\nmodel = \"small\"\ntraining = \"all\"",
+        "name = \"text\"\nmodel = \"small\"\ntraining = \"all\"\nseeds = [1, 2]",
+    );
+    let table = bench.succeed(&["run", "tiny.toml", "--out", "out"]);
+    assert!(
+        table.contains("Does it help?:\n  live against text: ") && table.contains("of 2 seeds; the paper: yes"),
+        "{table}"
+    );
+    assert!(table.contains("ECE %"), "{table}");
+    bench.succeed(&["report", "out", "--markdown", "claims.md"]);
+    let text = std::fs::read_to_string(bench.path("claims.md")).unwrap();
+    assert!(
+        text.contains("| live | 11824 |") && text.contains("**Does it help?**") && text.contains("| live | text |"),
+        "{text}"
+    );
+    let page = std::fs::read_to_string(bench.path("out/report.html")).unwrap();
+    assert!(page.contains("<h2>Claims</h2>") && page.contains("live against text"));
+    let angles = bench.succeed(&[
+        "teacher",
+        "angles",
+        "out",
+        "--student",
+        "text-seed-1",
+        "--teacher",
+        "teacher",
+        "--top-k",
+        "4,300",
+        "--samples",
+        "5",
+        "--json",
+    ]);
+    let angles: serde_json::Value = serde_json::from_str(&angles).unwrap();
+    let degrees = |target: &str| {
+        let found = angles.as_array().unwrap().iter().find(|angle| angle["target"] == target).unwrap();
+        found["degrees"].as_f64().unwrap()
+    };
+    // All of 300 entries are the whole distribution.
+    assert!(degrees("top-300") < 0.5 && degrees("top-300 and tail") < 0.5, "{angles}");
+    assert!(degrees("top-4") > 1.0 && degrees("5 samples") > 0.5, "{angles}");
+    let refused = bench.refuse(&["teacher", "angles", "out", "--student", "nobody", "--teacher", "teacher"]);
+    assert!(refused.contains("nobody"), "{refused}");
+    bench.edit("tiny.toml", "against = \"text\"", "against = \"texts\"");
+    assert!(bench.refuse(&["plan", "tiny.toml"]).contains("there is no run 'texts'"));
+}
+
+#[test]
 fn other_targets_schedules_and_recompute_train_too() {
     let bench = Bench::new("others");
     bench.edit("tiny.toml", "top_p = 0.95\ntop_k = 20", "samples = 12");
