@@ -256,6 +256,7 @@ fn train_config(request: &StepRequest, divergence: Divergence, n_steps: usize) -
         eval_every: 0,
         checkpoint_every: u64::MAX,
         keep_checkpoints: 1,
+        snapshots: Vec::new(),
         distillation: taught.then(|| Distillation { divergence, ..Distillation::mix(Schedule::constant(0.9)) }),
         teacher_flops: 0,
     }

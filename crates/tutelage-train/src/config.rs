@@ -33,6 +33,8 @@ pub struct TrainConfig {
     pub checkpoint_every: u64,
     /// Checkpoints kept.
     pub keep_checkpoints: usize,
+    /// Steps after which the model is kept for good, rising.
+    pub snapshots: Vec<u64>,
     /// How a teacher enters the loss, if there is one.
     pub distillation: Option<Distillation>,
     /// Floating-point operations a token that are not the student's own: a live teacher's forward pass.

@@ -6,6 +6,8 @@ use tutelage_loss::TeacherError;
 use tutelage_model::ModelError;
 use tutelage_run::FileError;
 
+use crate::SnapshotError;
+
 /// Training could not begin, or could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
@@ -18,6 +20,14 @@ pub enum TrainError {
     /// The teacher.
     #[error(transparent)]
     Teacher(#[from] TeacherError),
+    /// A model could not be kept.
+    #[error("step {step}: the model could not be kept: {source}")]
+    Snapshot {
+        /// The step.
+        step: u64,
+        /// Why.
+        source: SnapshotError,
+    },
     /// Numbers that are none.
     #[error(
         "step {step}: the {what} is {value}; {kept}. Lower lr or grad_clip, or lengthen warmup, and start the stage anew"
@@ -49,7 +59,7 @@ impl TrainError {
             TrainError::File(error) => error.is_request(),
             TrainError::Model(error) => error.is_request(),
             TrainError::Teacher(error) => error.is_request,
-            TrainError::Diverged { .. } => false,
+            TrainError::Diverged { .. } | TrainError::Snapshot { .. } => false,
             TrainError::Checkpoint { .. } => true,
         }
     }

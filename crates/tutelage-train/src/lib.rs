@@ -23,4 +23,4 @@ pub use config::{Distillation, TemperatureSchedule, TrainConfig, Weights};
 pub use error::TrainError;
 pub use learner::{Learner, StepOutcome};
 pub use step::Losses;
-pub use trainer::{Job, Outcome, TrainStats, train};
+pub use trainer::{Job, Outcome, SnapshotError, TrainStats, train};

@@ -1,5 +1,6 @@
 //! The loop.
 
+use std::error::Error;
 use std::path::Path;
 
 use tutelage_data::{Batch, PackedSet, SequenceOrder};
@@ -11,6 +12,9 @@ use tutelage_run::{Event, Hash, Observer, StopFlag};
 use crate::checkpoint::{self, State};
 use crate::metrics::{Interval, Lengths, Recorder};
 use crate::{Learner, StepOutcome, TrainConfig, TrainError};
+
+/// Why a model could not be kept.
+pub type SnapshotError = Box<dyn Error + Send + Sync>;
 
 /// What a training is given.
 pub struct Job<'a> {
@@ -26,6 +30,8 @@ pub struct Job<'a> {
     pub fingerprint: &'a Hash,
     /// Held-out loss of a model, nats per token.
     pub evaluate: &'a mut (dyn FnMut(&Decoder) -> f64 + 'a),
+    /// Keeps the model of a step that is among the configuration's snapshots.
+    pub snapshot: &'a mut (dyn FnMut(&Decoder, u64) -> Result<(), SnapshotError> + 'a),
     /// Name of the stage, for events.
     pub stage: &'a str,
     /// What it does, for events.
@@ -96,6 +102,11 @@ pub fn train(
         at.tokens += result.tokens;
         at.step += 1;
         report(&mut job, learner.model(), &mut at, result.grad_norm, &mut recorder, observer)?;
+        // Before the checkpoint: going on from that one, it is there.
+        if config.snapshots.contains(&at.step) {
+            (job.snapshot)(learner.model(), at.step)
+                .map_err(|source| TrainError::Snapshot { step: at.step, source })?;
+        }
         if at.step.is_multiple_of(config.checkpoint_every) || at.step == config.steps {
             save(&job, &checkpoints, &learner, &at, &mut recorder)?;
             saved = Some(at.step);

@@ -91,7 +91,16 @@ pub(crate) struct TeacherModel {
     pub(crate) name: String,
     /// Where it lies, if no run trains it.
     pub(crate) stored: Option<PathBuf>,
+    /// The step of its training after which it is as it teaches; the last if not given.
+    pub(crate) snapshot: Option<u64>,
     pub(crate) config: DecoderConfig,
+}
+
+impl TeacherModel {
+    /// Its name, with the step if it is not the last.
+    pub(crate) fn title(&self) -> String {
+        self.snapshot.map_or_else(|| self.name.clone(), |step| format!("{} after {step} steps", self.name))
+    }
 }
 
 /// Who is written down in a cache.
@@ -104,10 +113,10 @@ pub(crate) enum Teaches {
 }
 
 impl Teaches {
-    pub(crate) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> String {
         match self {
-            Teaches::Model(model) => &model.name,
-            Teaches::Server(server) => &server.name,
+            Teaches::Model(model) => model.title(),
+            Teaches::Server(server) => server.name.clone(),
         }
     }
 
@@ -191,7 +200,7 @@ impl TeacherSource {
     pub(crate) fn name(&self) -> String {
         match self {
             TeacherSource::Live { teacher } => teacher.name.clone(),
-            TeacherSource::Cache { teacher, .. } => teacher.name().to_owned(),
+            TeacherSource::Cache { teacher, .. } => teacher.name(),
             TeacherSource::Server { server, .. } => server.name.clone(),
             TeacherSource::Several(members) => {
                 members.iter().map(|member| member.source.name()).collect::<Vec<_>>().join(", ")

@@ -187,6 +187,16 @@ fn train_config(name: &str, spec: &TrainingSpec, seed: u64) -> Result<TrainConfi
             return fault(what, value.to_string(), if most == 1.0 { "at least 0 and below 1" } else { "0 or more" });
         }
     }
+    let mut snapshots = Vec::new();
+    for &share in &spec.snapshots {
+        let step = (share * spec.steps as f64).round() as u64;
+        if !(share > 0.0 && share < 1.0) || step == 0 || step >= spec.steps {
+            return fault("snapshots", share.to_string(), "shares of the steps, above 0 and below 1");
+        }
+        snapshots.push(step);
+    }
+    snapshots.sort_unstable();
+    snapshots.dedup();
     if micro > spec.batch_size {
         return fault("micro_batch_size", micro.to_string(), "at most batch_size");
     }
@@ -205,6 +215,7 @@ fn train_config(name: &str, spec: &TrainingSpec, seed: u64) -> Result<TrainConfi
         eval_every: spec.eval_every,
         checkpoint_every: spec.checkpoint_every,
         keep_checkpoints: spec.keep_checkpoints,
+        snapshots,
         distillation: None,
         teacher_flops: 0,
     })

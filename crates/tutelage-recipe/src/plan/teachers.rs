@@ -34,7 +34,7 @@ fn model(
     match (run, model) {
         (Some(run), None) => {
             let train = trained(stages, run, user)?;
-            Ok(TeacherModel { name: train.name.clone(), stored: None, config: train.model.clone() })
+            Ok(TeacherModel { name: train.name.clone(), stored: None, snapshot: None, config: train.model.clone() })
         }
         (None, Some(name)) => match found.models.get(name).map(|model| (model, &model.first)) {
             None => fault(format!("there is no [models.{name}]")),
@@ -44,11 +44,39 @@ fn model(
             Some((_, FirstWeights::Stored { lora: Some(_), .. })) => {
                 fault(format!("[models.{name}] has adapters that a run trains; give run"))
             }
-            Some((model, FirstWeights::Stored { path, lora: None })) => {
-                Ok(TeacherModel { name: name.clone(), stored: Some(path.clone()), config: model.config.clone() })
-            }
+            Some((model, FirstWeights::Stored { path, lora: None })) => Ok(TeacherModel {
+                name: name.clone(),
+                stored: Some(path.clone()),
+                snapshot: None,
+                config: model.config.clone(),
+            }),
         },
         _ => fault("give either run or model".to_owned()),
+    }
+}
+
+/// The step of the teacher's training that a cache is made after.
+fn snapshot(
+    stages: &[Stage],
+    cache: &CacheSpec,
+    teacher: &TeacherModel,
+    user: &str,
+) -> Result<Option<u64>, RecipeError> {
+    let Some(share) = cache.snapshot else { return Ok(None) };
+    let fault = |found: String| Err(RecipeError::request(format!("{user}: snapshot = {share}: {found}")));
+    let Some(train) = stages.iter().find_map(|stage| match stage {
+        Stage::Train(train) if teacher.stored.is_none() && train.name == teacher.name => Some(train),
+        _ => None,
+    }) else {
+        return fault("only a run's model was otherwise before; give run".to_owned());
+    };
+    let step = (share * train.config.steps as f64).round() as u64;
+    match train.config.snapshots.contains(&step) {
+        true => Ok(Some(step)),
+        false => fault(format!(
+            "run '{}' keeps no model of step {step}; name the share in its training's snapshots",
+            teacher.name
+        )),
     }
 }
 
@@ -62,7 +90,12 @@ fn teaches(
 ) -> Result<Teaches, RecipeError> {
     let which = (cache.run.as_ref(), cache.model.as_ref());
     match &cache.server {
-        None => Ok(Teaches::Model(Box::new(model(found, stages, which, &format!("caches.{name}"))?))),
+        None => {
+            let user = format!("caches.{name}");
+            let mut teacher = model(found, stages, which, &user)?;
+            teacher.snapshot = snapshot(stages, cache, &teacher, &user)?;
+            Ok(Teaches::Model(Box::new(teacher)))
+        }
         Some(_) if cache.samples.is_some() => {
             let found = "servers give the most likely entries, and draw no samples; set top_k in place of samples";
             Err(RecipeError::request(format!("caches.{name}: {found}")))

@@ -117,7 +117,7 @@ impl Session<'_> {
         let tokens = stats.n_tokens.max(1) as f64;
         Ok(CacheSummary {
             name: cache.name.clone(),
-            teacher: cache.teacher.name().to_owned(),
+            teacher: cache.teacher.name(),
             kept: cache.kept.to_string(),
             tokens: stats.n_tokens,
             bytes: stats.n_bytes,

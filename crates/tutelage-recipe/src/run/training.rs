@@ -6,7 +6,7 @@ use tutelage_data::PackedSet;
 use tutelage_eval::heldout_loss;
 use tutelage_loss::Teacher;
 use tutelage_model::{Decoder, SaveOptions, StoredModel};
-use tutelage_run::{AtomicFolder, Event, Hash, write_atomic};
+use tutelage_run::{AtomicFolder, Event, Hash, create_folder, write_atomic};
 use tutelage_teacher::remote::RemoteTeacher;
 use tutelage_teacher::{CachedTeacher, LiveTeacher, Member, SeveralTeachers};
 use tutelage_tensor::Params;
@@ -70,6 +70,12 @@ impl Session<'_> {
             folder,
             fingerprint,
             evaluate: &mut |model| heldout_loss(model, &packed.heldout, plan.eval_sequences),
+            snapshot: &mut |model, step| {
+                let to = snapshot_folder(folder, step);
+                create_folder(&to)?;
+                save_model(model, plan, tokenizer, &to)?;
+                Ok(())
+            },
             stage,
             detail: &plan.objective,
         };
@@ -107,18 +113,26 @@ impl Session<'_> {
 
     /// A model that teaches.
     pub(super) fn load_teacher(&self, teacher: &TeacherModel) -> Result<Decoder, RecipeError> {
-        match &teacher.stored {
-            None => self.load_trained(&teacher.name),
-            Some(path) => Ok(StoredModel::open(path)?.decoder(Params::frozen(&self.device, self.plan.precision))?),
+        let (device, precision) = (&self.device, self.plan.precision);
+        match (&teacher.stored, teacher.snapshot) {
+            (None, None) => self.load_trained(&teacher.name),
+            (None, Some(_)) => Ok(Decoder::load_frozen(&self.snapshot(teacher), device, precision)?),
+            (Some(path), _) => Ok(StoredModel::open(path)?.decoder(Params::frozen(device, precision))?),
         }
     }
 
     /// Hash of a teacher's weights.
     pub(super) fn teacher_hash(&mut self, teacher: &TeacherModel) -> Result<Hash, RecipeError> {
-        match &teacher.stored {
-            None => Ok(self.record(&format!("train/{}", teacher.name))?.output.clone()),
-            Some(path) => self.stored_hash(path),
+        match (&teacher.stored, teacher.snapshot) {
+            (None, None) => Ok(self.record(&format!("train/{}", teacher.name))?.output.clone()),
+            (None, Some(_)) => self.stored_hash(&self.snapshot(teacher)),
+            (Some(path), _) => self.stored_hash(path),
         }
+    }
+
+    /// Where a teacher lies that is not as it was in the end.
+    fn snapshot(&self, teacher: &TeacherModel) -> PathBuf {
+        snapshot_folder(&self.stage_folder(&teacher.name), teacher.snapshot.unwrap_or_default()).join("model")
     }
 
     fn open_teacher(
@@ -198,6 +212,11 @@ impl Session<'_> {
             }
         })
     }
+}
+
+/// Of a training's folder.
+fn snapshot_folder(folder: &Path, step: u64) -> PathBuf {
+    folder.join("snapshots").join(format!("step-{step:07}"))
 }
 
 /// Writes the model as a Hugging Face folder with its tokenizer, `model/`; adapters as PEFT's `adapters/`, and merged into

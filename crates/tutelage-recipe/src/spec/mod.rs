@@ -127,6 +127,9 @@ pub struct TrainingSpec {
     /// Checkpoints kept.
     #[serde(default = "keep_checkpoints")]
     pub keep_checkpoints: usize,
+    /// Shares of the steps after which the model is kept for good, as `snapshots/step-N`: it can teach as it was then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<f64>,
     /// Learning rate.
     pub lr: ScheduleSpec,
 }
@@ -138,6 +141,9 @@ pub struct CacheSpec {
     /// Name of the run whose model is the teacher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// The run's model as it was after this share of its steps, one of its `snapshots`; at the end if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<f64>,
     /// Name of a stored model that is the teacher, as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,

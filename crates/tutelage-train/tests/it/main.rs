@@ -91,6 +91,7 @@ fn config() -> TrainConfig {
         eval_every: 4,
         checkpoint_every: 3,
         keep_checkpoints: 2,
+        snapshots: vec![5, 9],
         distillation: None,
         teacher_flops: 0,
     }
@@ -134,6 +135,11 @@ impl<'a> Run<'a> {
             folder: self.folder,
             fingerprint: &self.fingerprint,
             evaluate: &mut |model| f64::from(model.params().get(model.head()).values()[0]),
+            snapshot: &mut |model, step| {
+                let bits: Vec<u8> =
+                    model.params().iter().flat_map(|(_, p)| p.values().iter().flat_map(|x| x.to_le_bytes())).collect();
+                Ok(std::fs::write(self.folder.join(format!("snapshot-{step}")), bits)?)
+            },
             stage: "train/x",
             detail: "",
         };
@@ -176,6 +182,9 @@ fn an_interrupted_run_ends_with_the_same_bits() {
     std::fs::write(parts.join("metrics.jsonl"), text).unwrap();
     assert_eq!(Run::new(&parts, config()).finish(&set), expected);
     assert_eq!(metrics(&parts), metrics(&whole));
+    for step in ["snapshot-5", "snapshot-9"] {
+        assert!(std::fs::read(parts.join(step)).unwrap() == std::fs::read(whole.join(step)).unwrap());
+    }
     let checkpoints = parts.join("checkpoints");
     let kept = || {
         let mut names: Vec<_> = std::fs::read_dir(&checkpoints).unwrap().map(|e| e.unwrap().file_name()).collect();

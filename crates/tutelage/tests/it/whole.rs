@@ -201,6 +201,41 @@ fn claims_are_compared_seed_by_seed() {
 }
 
 #[test]
+fn a_teacher_teaches_as_it_was_earlier() {
+    let bench = Bench::new("snapshots");
+    bench.edit("tiny.toml", "checkpoint_every = 4", "checkpoint_every = 4\nsnapshots = [0.25, 0.5]");
+    bench.edit("tiny.toml", "top_p = 0.95", "snapshot = 0.25\ntop_p = 0.95");
+    bench.succeed(&["run", "tiny.toml", "--out", "out"]);
+    let summary = std::fs::read_to_string(bench.path("out/summary.json")).unwrap();
+    assert!(summary.contains("cached teacher after 3 steps, top-0.95-20"), "{summary}");
+    let weights = |path: &str| std::fs::read(bench.path(path)).unwrap();
+    let [early, later, last] = ["snapshots/step-0000003/model", "snapshots/step-0000006/model", "model"]
+        .map(|at| weights(&format!("out/models/teacher/{at}/model.safetensors")));
+    assert!(early != later && later != last);
+    bench.succeed(&[
+        "generate",
+        "out/models/teacher/snapshots/step-0000003/model",
+        "--prompt",
+        "the",
+        "--max-tokens",
+        "2",
+    ]);
+    bench.succeed(&["run", "tiny.toml", "--out", "again", "--threads", "1"]);
+    assert!(lasting_files(&bench.path("again")) == lasting_files(&bench.path("out")));
+    for (from, to, message) in [
+        ("snapshot = 0.25", "snapshot = 0.3", "keeps no model of step 4"),
+        ("snapshots = [0.25, 0.5]", "snapshots = [0.25, 1.0]", "above 0 and below 1"),
+        ("snapshots = [0.25, 0.5]", "snapshots = [0.01]", "above 0 and below 1"),
+    ] {
+        let original = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
+        bench.edit("tiny.toml", from, to);
+        let error = bench.refuse(&["plan", "tiny.toml"]);
+        assert!(error.contains(message), "{to}: {error}");
+        std::fs::write(bench.path("tiny.toml"), original).unwrap();
+    }
+}
+
+#[test]
 fn other_targets_schedules_and_recompute_train_too() {
     let bench = Bench::new("others");
     bench.edit("tiny.toml", "top_p = 0.95\ntop_k = 20", "samples = 12");
