@@ -2,7 +2,7 @@
 
 use tutelage_tensor::simd::{RowMath, Shares, Softmax};
 
-use super::target::{Kept, Target};
+use super::target::{Kept, Target, standing};
 use super::{MISSING, Mixture, Terms};
 use crate::divergence::logit_mse;
 use crate::guided::is_most_likely;
@@ -108,10 +108,12 @@ fn centred(math: RowMath, weight: f32, temperature: Temperatures, target: Target
     let (a, b) = (1.0 / temperature.student, 1.0 / temperature.teacher);
     match target {
         Target::Whole(teacher_v) => {
-            math.scale(logits_v, a);
-            math.add_scaled(logits_v, teacher_v, -b);
-            let value = logit_mse::value(math, logits_v);
-            math.scale(logits_v, weight);
+            let (compared, padding) = logits_v.split_at_mut(standing(teacher_v));
+            padding.fill(0.0);
+            math.scale(compared, a);
+            math.add_scaled(compared, teacher_v, -b);
+            let value = logit_mse::value(math, compared);
+            math.scale(compared, weight);
             value
         }
         Target::Kept(kept) => {

@@ -11,8 +11,8 @@ use tutelage_tensor::simd::RowMath;
 use self::target::Target;
 use crate::{Objective, SparseTargets, Targets};
 
-/// A logit whose probability is zero in any row.
-const MISSING: f32 = -1e30;
+/// A logit whose probability is zero in any row: what the engine puts where a teacher has no entry.
+const MISSING: f32 = tutelage_tensor::kernels::linear_loss::MISSING;
 
 /// The objective of one batch.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use tutelage_tensor::simd::{Entry, PairSums, RowMath};
 
-use super::{Mixture, Sparse};
+use super::{MISSING, Mixture, Sparse};
 use crate::sparse::{frequencies, log_normalised};
 use crate::temperature::{Shape, Temperature};
 
@@ -100,6 +100,7 @@ impl<'a> Mixture<'a> {
 
     /// The temperature of a live teacher's row; `sums` are those at temperature 1.
     pub(super) fn temperature(&self, math: RowMath, teacher_v: &[f32], sums: PairSums) -> f32 {
+        let teacher_v = &teacher_v[..standing(teacher_v)];
         self.objective.temperature.of_row(|| Shape {
             deviation: match self.objective.temperature {
                 Temperature::Deviation { .. } => math.deviation(teacher_v).1,
@@ -109,6 +110,12 @@ impl<'a> Mixture<'a> {
             n: teacher_v.len(),
         })
     }
+}
+
+/// Entries of a live teacher's row that stand for something: what follows is padding, see [`MISSING`].
+pub(super) fn standing(teacher_v: &[f32]) -> usize {
+    // What is no number stands: it must not be lost.
+    teacher_v.iter().rposition(|&logit| logit != MISSING).map_or(0, |last| last + 1)
 }
 
 /// Root of the mean square from the mean.

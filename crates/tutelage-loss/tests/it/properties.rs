@@ -286,12 +286,25 @@ fn rows_of_a_teacher_that_stand_for_nothing_get_no_mass() {
         let member =
             TeacherMember { weight: 1.0, hidden: bench.rows(&teacher), params: &params, head, vocabulary: SHARED };
         let padded = Targets::Soft(TeacherLogits::of(member));
-        for divergence in [Divergence::ForwardKl, Divergence::ReverseKl, Divergence::Jsd { beta: 0.4 }] {
-            let objective = Objective { divergence, ..Objective::mix(0.7) };
+        for (divergence, temperature) in [
+            (Divergence::ForwardKl, Temperature::Fixed(1.0)),
+            (Divergence::ReverseKl, Temperature::Fixed(2.0)),
+            (Divergence::Jsd { beta: 0.4 }, Temperature::Deviation { factor: 0.7 }),
+            (Divergence::ForwardKl, Temperature::Entropy { certain: 3.0, uncertain: 1.0 }),
+            (Divergence::LogitMse, Temperature::Fixed(1.0)),
+        ] {
+            let objective = Objective { divergence, temperature, ..Objective::mix(0.7) };
             let (expected, slopes) = bench.run(&student, &[1, 2, 3], objective, &bench.whole(&by_hand));
             let (found, gradient) = bench.run(&student, &[1, 2, 3], objective, &padded);
             assert_close("distances", &[found.kd, found.kl], &[expected.kd, expected.kl], 1e-6, 1e-6);
             assert_close("slopes", &gradient, &slopes, 1e-6, 1e-5);
+            if divergence == Divergence::LogitMse {
+                let e: Vec<f64> =
+                    (0..SHARED).map(|i| f64::from(student[i] as f32) - f64::from(teacher[i] as f32)).collect();
+                let mean = e.iter().sum::<f64>() / SHARED as f64;
+                let slope = 0.7 * 2.0 * (e[5] - mean) / SHARED as f64 + 0.3 * softmax(&student[..V])[5];
+                assert!((gradient[5] - slope).abs() < 1e-5, "{} {slope}", gradient[5]);
+            }
         }
     }
 }

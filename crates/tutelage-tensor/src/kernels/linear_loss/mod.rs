@@ -17,4 +17,4 @@ mod teacher;
 pub use memory::LossMemory;
 pub use objective::{LogitObjective, Pick, SoftmaxObjective, softmax_row};
 pub use op::teacher_terms;
-pub use teacher::{TeacherLogits, TeacherMember, TeacherPart};
+pub use teacher::{MISSING, TeacherLogits, TeacherMember, TeacherPart};

@@ -46,8 +46,8 @@ impl TeacherMember<'_> {
     }
 }
 
-/// A logit whose probability is zero in any row.
-const MISSING: f32 = -1e30;
+/// A logit whose probability is zero in any row: stands where a teacher has no entry.
+pub const MISSING: f32 = -1e30;
 
 impl<'a> TeacherLogits<'a> {
     /// One model that speaks of every row, whose output layer has a row for each entry of the vocabulary.
@@ -115,7 +115,8 @@ impl Room {
                         put(device, of_part, (&mut self.logits, &places), self.v, weight, i == 0);
                     }
                     if members.len() > 1 {
-                        logarithms(device, (&mut self.logits, &places), self.v);
+                        let entries = members.iter().map(|member| member.vocabulary).max().unwrap_or(self.v);
+                        logarithms(device, (&mut self.logits, &places), self.v, entries);
                     }
                 }
                 _ => {}
@@ -185,11 +186,16 @@ fn put(
     });
 }
 
-fn logarithms(device: &Device, (rows, places): (&mut [f32], &[usize]), v: usize) {
+/// Of the first `entries` of each row; the others are padding.
+fn logarithms(device: &Device, (rows, places): (&mut [f32], &[usize]), v: usize, entries: usize) {
     let math = RowMath::new(device.isa());
     let rows = DisjointOut::new(rows);
-    // SAFETY: each task has its own row: places are distinct.
-    device.for_each(places.len(), |i| math.ln(unsafe { rows.slice(places[i] * v, v) }));
+    device.for_each(places.len(), |i| {
+        // SAFETY: each task has its own row: places are distinct.
+        let (standing, padding) = unsafe { rows.slice(places[i] * v, v) }.split_at_mut(entries.min(v));
+        math.ln(standing);
+        padding.fill(MISSING);
+    });
 }
 
 /// Rows `start .. start + n` of a matrix.
