@@ -26,8 +26,8 @@ pub(super) struct Client {
     /// `max_tokens` of a request that wants none: some servers want at least one.
     max_tokens: usize,
     failures: AtomicU32,
-    /// What the server calls its build, once it did.
-    fingerprint: Mutex<Option<String>>,
+    /// What the server calls its model and its build, once it did.
+    known: Mutex<[Option<String>; 2]>,
 }
 
 /// Why a try failed.
@@ -52,7 +52,7 @@ impl Client {
             agent,
             max_tokens: 0,
             failures: AtomicU32::new(0),
-            fingerprint: Mutex::new(None),
+            known: Mutex::default(),
         };
         if client.config.model.is_none() {
             let models = client.patiently(|client| client.call("models", None))?;
@@ -97,18 +97,19 @@ impl Client {
         Ok(ids)
     }
 
-    /// An answer by another model or build is none.
+    /// An answer by another model or build than the first one is none. (Some servers answer to any name, with their own.)
     fn same(&self, completion: &Completion) -> Result<(), RemoteError> {
-        let changed = |found: String| RemoteError::Changed { url: self.config.url.clone(), found };
-        if let Some(model) = completion.model.as_ref().filter(|model| **model != self.model) {
-            return Err(changed(format!("it answered as model '{model}', asked was '{}'", self.model)));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = [("model", &completion.model), ("fingerprint", &completion.system_fingerprint)];
+        for ((what, found), known) in found.into_iter().zip(known.iter_mut()) {
+            let Some(found) = found else { continue };
+            let known = known.get_or_insert_with(|| found.clone());
+            if known != found {
+                let found = format!("its {what} is '{found}', before it was '{known}'");
+                return Err(RemoteError::Changed { url: self.config.url.clone(), found });
+            }
         }
-        let Some(found) = &completion.system_fingerprint else { return Ok(()) };
-        let mut known = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.get_or_insert_with(|| found.clone()) {
-            known if known == found => Ok(()),
-            known => Err(changed(format!("its fingerprint is '{found}', before it was '{known}'"))),
-        }
+        Ok(())
     }
 
     /// Tries until it works, is refused, or patience ends.

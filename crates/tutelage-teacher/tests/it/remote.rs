@@ -249,7 +249,7 @@ fn failures_are_survived_and_what_is_wrong_is_refused_before_anything_is_kept() 
         (Manner::Truncates, "no whole answer in 3 tries"),
         (Manner::LosesTokens, "tokens where"),
         (Manner::OtherTokens, "another one at place 1"),
-        (Manner::OtherName, "answered as model 'small', asked was 'large'"),
+        (Manner::OtherName, "its model is 'small', before it was 'large'"),
         (Manner::OtherWeights, "not the teacher that it was"),
         (Manner::OtherFingerprint, "its fingerprint is 'b', before it was 'a'"),
         (Manner::NamesWithoutIds, "return_tokens_as_token_ids"),
