@@ -6,22 +6,20 @@
 use tutelage_tensor::kernels::linear_loss::{LogitObjective, teacher_terms};
 use tutelage_tensor::simd::RowMath;
 
-use crate::mixture::{Mixture, Sparse};
+use crate::sparse::agrees;
 use crate::{SparseTargets, Targets};
 
 /// Learned rows whose label is the teacher's most likely entry; of equally likely entries any will do.
 ///
 /// A live teacher's output layer is multiplied out for it, as it will be once more for the loss.
 pub fn agreements(targets: &Targets<'_>, labels: &[i32]) -> u64 {
-    let of_sparse = |rows: &SparseTargets, sparse: Sparse<'_>| {
-        let mixture = Mixture::text(labels, 1.0);
-        let agrees = |row: &usize| mixture.label(*row).is_some_and(|label| mixture.kept(sparse, *row).agrees(label));
+    let of_sparse = |rows: &SparseTargets| {
+        let agrees = |row: &usize| usize::try_from(labels[*row]).is_ok_and(|label| agrees(rows.row(*row), label));
         (0..rows.n_rows()).filter(agrees).count() as u64
     };
     match targets {
         Targets::Hard => 0,
-        Targets::TopPK(rows) => of_sparse(rows, Sparse::TopPK(rows)),
-        Targets::Samples(rows) => of_sparse(rows, Sparse::Samples(rows)),
+        Targets::TopPK(rows) | Targets::Samples(rows) => of_sparse(rows),
         Targets::Soft(logits) => teacher_terms(logits, &Agreement { labels })[0] as u64,
     }
 }

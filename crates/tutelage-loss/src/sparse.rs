@@ -29,10 +29,25 @@ impl SparseTargets {
         (&self.ids[range.clone()], &self.values[range])
     }
 
+    /// Adds a row of ids and values.
+    pub fn push_row(&mut self, entries: impl IntoIterator<Item = (u32, f32)>) {
+        for (id, value) in entries {
+            self.ids.push(id);
+            self.values.push(value);
+        }
+        self.end_row();
+    }
+
     /// Ends a row whose entries were pushed to `ids` and `values`.
     pub fn end_row(&mut self) {
         self.offsets.push(self.ids.len() as u32);
     }
+}
+
+/// Whether no entry of a row has a larger value than the label's.
+pub(crate) fn agrees((ids, values): (&[u32], &[f32]), label: usize) -> bool {
+    let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    ids.iter().zip(values).any(|(&id, &value)| id as usize == label && value == largest)
 }
 
 /// Logarithms of `softmax(log_probs / temperature)`.

@@ -19,6 +19,16 @@ pub enum Targets<'t> {
     Samples(SparseTargets),
 }
 
+impl<'t> Targets<'t> {
+    /// The logits of a live teacher.
+    pub fn live(&self) -> Option<&TeacherLogits<'t>> {
+        match self {
+            Targets::Soft(logits) => Some(logits),
+            Targets::Hard | Targets::TopPK(_) | Targets::Samples(_) => None,
+        }
+    }
+}
+
 /// What a teacher is asked about.
 #[derive(Debug, Clone, Copy)]
 pub struct TeacherInput<'a> {

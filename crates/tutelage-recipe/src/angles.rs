@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tutelage_data::{Batch, PackedSet, Shard, Tail};
-use tutelage_loss::{Mixture, Objective, SparseTargets, Targets, Teacher, TeacherInput};
+use tutelage_loss::{Mixture, Objective, SparseTargets, Targets, Teacher};
 use tutelage_model::{Decoder, Input, StoredModel};
 use tutelage_run::{Event, Observer};
 use tutelage_teacher::LiveTeacher;
 use tutelage_teacher::cache::{Kept, ModelSource, Source};
 use tutelage_tensor::{Grads, Params, Precision, Tape};
-use tutelage_train::TrainError;
+use tutelage_train::{TrainError, teacher_input};
 
 use crate::{EngineChoice, RecipeError};
 
@@ -89,7 +89,7 @@ pub fn angles(
     observer.event(&Event::StageStarted { stage: "angles", detail: "gradients of KL", total, done: 0 });
     let live = LiveTeacher::new(teacher, vocabulary);
     let from_all = |batch: &Batch| {
-        let targets = live.targets(input(batch)).map_err(TrainError::from)?;
+        let targets = live.targets(teacher_input(batch)).map_err(TrainError::from)?;
         Ok((targets, Objective::mix(1.0)))
     };
     let whole = gradient(&model, &batches, tokens, from_all)?;
@@ -100,11 +100,7 @@ pub fn angles(
         let from_kept = |batch: &Batch| {
             let mut source = ModelSource { teacher: live.model(), kept: kept.clone(), vocabulary };
             let mut rows = SparseTargets::new();
-            for row in source.rows(batch)? {
-                rows.ids.extend(row.iter().map(|entry| entry.0));
-                rows.values.extend(row.iter().map(|entry| entry.1));
-                rows.end_row();
-            }
+            source.rows(batch)?.into_iter().for_each(|row| rows.push_row(row));
             entries.set(entries.get() + rows.ids.len());
             let targets = match kept {
                 Kept::TopPK { .. } => Targets::TopPK(rows),
@@ -140,27 +136,13 @@ fn gradient<'t>(
     let mut grads = Grads::zeros(params);
     for batch in batches {
         let (targets, objective) = targets(batch)?;
-        let soft = match &targets {
-            Targets::Soft(logits) => Some(logits),
-            _ => None,
-        };
         let mixture = Mixture { objective, ..Mixture::text(&batch.labels, 1.0 / tokens as f32) };
         let mut tape = Tape::training(params);
         let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
         let hidden = model.hidden(&mut tape, input);
-        tape.linear_loss_backward(&hidden, model.head(), soft, &mixture.with_targets(&targets), &mut grads);
+        let objective = mixture.with_targets(&targets);
+        tape.linear_loss_backward(&hidden, model.head(), targets.live(), &objective, &mut grads);
     }
     grads.settle();
     Ok(params.learned().flat_map(|(id, param)| grads.to_vec(id, param.values().len())).collect())
-}
-
-fn input(batch: &Batch) -> TeacherInput<'_> {
-    TeacherInput {
-        ids: &batch.ids,
-        labels: &batch.labels,
-        positions: &batch.positions,
-        documents: &batch.documents,
-        routes: &batch.routes,
-        sequences: &batch.sequences,
-    }
 }

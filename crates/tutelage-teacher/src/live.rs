@@ -22,9 +22,7 @@ impl LiveTeacher {
     pub fn new(model: Decoder, vocabulary: usize) -> Self {
         Self { vocabulary: vocabulary.min(model.config().vocab_size), model, rows: usize::MAX }
     }
-}
 
-impl LiveTeacher {
     /// So many rows, or one document if it has more, go through the model at once: memory is bounded by that, whatever the
     /// student's batches are.
     pub fn in_batches(self, rows: usize) -> Self {

@@ -73,7 +73,7 @@ impl SeveralTeachers {
         Ok(out)
     }
 
-    /// What a member says of a share, in the rows of the share.
+    /// What a member says of a share: in the rows of the whole batch if it is asked about whole sequences, else in the share's.
     fn ask(&self, member: usize, share: &Share, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError> {
         let member = &self.members[member];
         if !member.whole_sequences {
@@ -87,11 +87,10 @@ impl SeveralTeachers {
                 sequences: &[],
             });
         }
-        Ok(match member.teacher.targets(input)? {
-            Targets::TopPK(rows) => Targets::TopPK(chosen(&rows, &share.documents)),
-            Targets::Samples(rows) => Targets::Samples(chosen(&rows, &share.documents)),
-            _ => return Err(fault("a teacher of whole sequences must have sparse targets".to_owned())),
-        })
+        match member.teacher.targets(input)? {
+            targets @ (Targets::TopPK(_) | Targets::Samples(_)) => Ok(targets),
+            _ => Err(fault("a teacher of whole sequences must have sparse targets".to_owned())),
+        }
     }
 }
 
@@ -122,7 +121,10 @@ impl Teacher for SeveralTeachers {
                         }
                         is_samples = Some(samples);
                         let rows = share.documents.iter().flat_map(Clone::clone);
-                        rows.enumerate().for_each(|(own, row)| places[row] = Some((sparse.len(), own)));
+                        let whole = self.members[member].whole_sequences;
+                        rows.enumerate().for_each(|(own, row)| {
+                            places[row] = Some((sparse.len(), if whole { row } else { own }));
+                        });
                         let (Targets::TopPK(rows) | Targets::Samples(rows)) = targets else { continue };
                         sparse.push(rows);
                     }
@@ -139,30 +141,14 @@ impl Teacher for SeveralTeachers {
             (true, Some(is_samples)) => {
                 let mut out = SparseTargets::new();
                 for place in places {
-                    if let Some((share, row)) = place {
-                        let (ids, values) = sparse[share].row(row);
-                        out.ids.extend(ids);
-                        out.values.extend(values);
-                    }
-                    out.end_row();
+                    let (ids, values) = place.map_or_else(Default::default, |(share, row)| sparse[share].row(row));
+                    out.push_row(ids.iter().copied().zip(values.iter().copied()));
                 }
                 Ok(if is_samples { Targets::Samples(out) } else { Targets::TopPK(out) })
             }
             (false, Some(_)) => Err(fault("some members are live, others are not".to_owned())),
         }
     }
-}
-
-/// Rows of some documents, end to end.
-fn chosen(rows: &SparseTargets, documents: &[Range<usize>]) -> SparseTargets {
-    let mut out = SparseTargets::new();
-    for row in documents.iter().flat_map(Clone::clone) {
-        let (ids, values) = rows.row(row);
-        out.ids.extend(ids);
-        out.values.extend(values);
-        out.end_row();
-    }
-    out
 }
 
 fn fault(found: String) -> TeacherError {

@@ -22,5 +22,5 @@ mod trainer;
 pub use config::{Distillation, TemperatureSchedule, TrainConfig, Weights};
 pub use error::TrainError;
 pub use learner::{Learner, StepOutcome};
-pub use step::Losses;
+pub use step::{Losses, teacher_input};
 pub use trainer::{Job, Outcome, SnapshotError, TrainStats, train};

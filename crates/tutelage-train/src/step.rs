@@ -69,10 +69,6 @@ pub(crate) fn accumulate(
             Some(targets) => targets,
             None => targets(batch)?,
         };
-        let live = match &targets {
-            Targets::Soft(logits) => Some(logits),
-            _ => None,
-        };
         let mixture = Mixture { objective, taught_scale, ..Mixture::text(&batch.labels, scale) };
         let mut tape = Tape::training(model.params());
         let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
@@ -80,7 +76,7 @@ pub(crate) fn accumulate(
         let load = model.new_load(share);
         let hidden = model.hidden_with_load(&mut tape, input, load.as_ref());
         let mixture = mixture.with_targets(&targets);
-        let (terms, _) = tape.linear_loss_backward(&hidden, model.head(), live, &mixture, grads);
+        let (terms, _) = tape.linear_loss_backward(&hidden, model.head(), targets.live(), &mixture, grads);
         sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += term);
         if let Some(load) = load {
             *balance.get_or_insert(0.0) += share * load.loss();
@@ -118,7 +114,8 @@ impl Losses {
     }
 }
 
-fn teacher_input(batch: &Batch) -> TeacherInput<'_> {
+/// What a teacher is asked about a batch.
+pub fn teacher_input(batch: &Batch) -> TeacherInput<'_> {
     TeacherInput {
         ids: &batch.ids,
         labels: &batch.labels,

@@ -1,11 +1,11 @@
 //! A row of any distance and any temperatures: whole rows of both distributions.
 
+use tutelage_tensor::kernels::linear_loss::MISSING;
 use tutelage_tensor::simd::{RowMath, Shares, Softmax};
 
 use super::target::{Kept, Target, standing};
-use super::{MISSING, Mixture, Terms};
+use super::{Mixture, Terms};
 use crate::divergence::logit_mse;
-use crate::guided::is_most_likely;
 use crate::{Divergence, cross_entropy};
 
 impl Mixture<'_> {
@@ -23,9 +23,8 @@ impl Mixture<'_> {
             Target::Whole(teacher_v) => {
                 let sums = math.pair_sums(logits_v, lse, teacher_v);
                 let (cross, neg_entropy) = sums.of_teacher(1.0);
-                let is_taught = !self.objective.guided || is_most_likely(math, teacher_v, label);
                 let temperature = self.temperature(math, teacher_v, sums);
-                (self.weights(temperature, is_taught), temperature, neg_entropy - cross)
+                (self.whole_weights(math, temperature, teacher_v, label), temperature, neg_entropy - cross)
             }
             Target::Kept(kept) => {
                 let kl = kept.plain().kl(kept.logits(logits_v), lse).0;

@@ -11,9 +11,6 @@ use tutelage_tensor::simd::RowMath;
 use self::target::Target;
 use crate::{Objective, SparseTargets, Targets};
 
-/// A logit whose probability is zero in any row: what the engine puts where a teacher has no entry.
-const MISSING: f32 = tutelage_tensor::kernels::linear_loss::MISSING;
-
 /// The objective of one batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Mixture<'a> {
@@ -109,7 +106,7 @@ impl<'a> Mixture<'a> {
         Self { sparse, ..self }
     }
 
-    pub(crate) fn label(&self, row: usize) -> Option<usize> {
+    fn label(&self, row: usize) -> Option<usize> {
         usize::try_from(self.labels[row]).ok()
     }
 

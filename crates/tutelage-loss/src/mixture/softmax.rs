@@ -43,12 +43,11 @@ impl Mixture<'_> {
         let divergence = self.objective.divergence;
         match target {
             Target::Whole(teacher_v) => {
-                let is_taught = !self.objective.guided || is_most_likely(math, teacher_v, label);
                 let is_plain = self.objective.temperature.fixed() == Some(1.0);
                 // At temperature 1 the sums of the difference itself are these.
                 let plain = (!is_plain).then(|| math.pair_sums(logits_v, 0.0, teacher_v));
                 let temperature = plain.map_or(1.0, |sums| self.temperature(math, teacher_v, sums));
-                let weights = self.weights(temperature, is_taught);
+                let weights = self.whole_weights(math, temperature, teacher_v, label);
                 let sums = math.softmax_difference(logits_v, teacher_v, weights.pair(temperature), gradient);
                 let (cross, neg_entropy) = sums.of_teacher(1.0 / temperature);
                 let kl = match plain {
@@ -81,6 +80,11 @@ impl Mixture<'_> {
             }
             Target::None => self.text_row(math, label, logits_v, gradient),
         }
+    }
+
+    /// Of a row that a live teacher finds this temperature for.
+    pub(super) fn whole_weights(&self, math: RowMath, temperature: f32, teacher_v: &[f32], label: usize) -> RowWeights {
+        self.weights(temperature, !self.objective.guided || is_most_likely(math, teacher_v, label))
     }
 
     pub(super) fn kept_weights(&self, kept: &Kept<'_>, label: usize) -> RowWeights {

@@ -4,11 +4,12 @@
 //! vocabulary, equal to it for `k = V`, and not pulled to the kept entries by renormalising them. Within the last class the
 //! student's distribution is its own.
 
+use tutelage_tensor::kernels::linear_loss::MISSING;
 use tutelage_tensor::simd::{Entry, RowMath};
 
 use super::general::TextGradient;
 use super::target::Kept;
-use super::{MISSING, Mixture, Terms};
+use super::{Mixture, Terms};
 use crate::{Divergence, cross_entropy};
 
 impl Mixture<'_> {

@@ -1,9 +1,10 @@
 //! What a teacher says of one row.
 
+use tutelage_tensor::kernels::linear_loss::MISSING;
 use tutelage_tensor::simd::{Entry, PairSums, RowMath};
 
-use super::{MISSING, Mixture, Sparse};
-use crate::sparse::{frequencies, log_normalised};
+use super::{Mixture, Sparse};
+use crate::sparse::{agrees, frequencies, log_normalised};
 use crate::temperature::{Shape, Temperature};
 
 /// A teacher's distribution for one row.
@@ -15,7 +16,7 @@ pub(super) enum Target<'t> {
 }
 
 /// Entries of a truncated distribution.
-pub(crate) struct Kept<'t> {
+pub(super) struct Kept<'t> {
     pub(super) ids: &'t [u32],
     /// Logarithms of probabilities at temperature 1, not renormalised, and none below [`Entry::LOWEST`].
     pub(super) log_t_k: Vec<f32>,
@@ -69,15 +70,14 @@ impl<'t> Kept<'t> {
     }
 
     /// Whether the most likely entry is the label; of equal ones, any.
-    pub(crate) fn agrees(&self, label: usize) -> bool {
-        let largest = self.log_t_k.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        self.ids.iter().zip(&self.log_t_k).any(|(&id, &log_t)| id as usize == label && log_t == largest)
+    pub(super) fn agrees(&self, label: usize) -> bool {
+        agrees((self.ids, &self.log_t_k), label)
     }
 }
 
 impl<'a> Mixture<'a> {
     /// The entries of a row.
-    pub(crate) fn kept(&self, sparse: Sparse<'a>, row: usize) -> Kept<'a> {
+    pub(super) fn kept(&self, sparse: Sparse<'a>, row: usize) -> Kept<'a> {
         let (ids, mut log_t_k) = match sparse {
             Sparse::TopPK(rows) => {
                 let (ids, log_probs) = rows.row(row);

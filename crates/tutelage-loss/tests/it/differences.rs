@@ -177,10 +177,7 @@ impl Case {
         let taught_scale = 1.0 / f64::max(expected[4], 1.0) as f32;
         let mixture = Mixture { objective: self.objective, taught_scale, ..Mixture::text(&LABELS, 0.25) };
         let mixture = mixture.with_targets(&targets);
-        let live = match &targets {
-            Targets::Soft(logits) => Some(logits),
-            _ => None,
-        };
+        let live = targets.live();
         let mut tape = Tape::training(&params);
         let leaf = tape.leaf(Tensor::from_f32(&device, [T, D], &narrow(&self.x)));
         let hidden = tape.linear(&leaf, body_id);

@@ -38,10 +38,7 @@ impl Bench {
     /// Sums of the terms, and the gradient of the logits `[t, V]`.
     fn run(&self, logits: &[f64], labels: &[i32], objective: Objective, targets: &Targets<'_>) -> (Terms, Vec<f64>) {
         let mixture = Mixture { objective, ..Mixture::text(labels, 1.0) }.with_targets(targets);
-        let live = match targets {
-            Targets::Soft(logits) => Some(logits),
-            _ => None,
-        };
+        let live = targets.live();
         let mut tape = Tape::training(&self.params);
         let leaf = tape.leaf(self.rows(logits));
         let mut grads = Grads::zeros(&self.params);

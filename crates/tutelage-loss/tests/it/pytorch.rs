@@ -101,10 +101,7 @@ impl Case<'_> {
 
     fn check(&self, name: &str, objective: Objective, targets: &Targets<'_>) {
         let (params, head) = self.params("head");
-        let teacher = match targets {
-            Targets::Soft(logits) => Some(logits),
-            _ => None,
-        };
+        let teacher = targets.live();
         // The loss, cross-entropy, distance, KL at temperature 1, and how many rows are taught.
         let expected = self.fixture.get(&format!("{name}.terms")).1;
         let (n, taught) = (self.labels.iter().filter(|&&l| l >= 0).count() as f64, expected[4].max(1.0));

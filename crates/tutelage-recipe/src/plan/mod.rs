@@ -97,6 +97,14 @@ pub(crate) struct TeacherModel {
 }
 
 impl TeacherModel {
+    /// The training among these stages that makes it, if one does.
+    pub(crate) fn training<'s>(&self, stages: &'s [Stage]) -> Option<&'s TrainPlan> {
+        stages.iter().find_map(|stage| match stage {
+            Stage::Train(train) if self.stored.is_none() && train.name == self.name => Some(&**train),
+            _ => None,
+        })
+    }
+
     /// Its name, with the step if it is not the last.
     pub(crate) fn title(&self) -> String {
         self.snapshot.map_or_else(|| self.name.clone(), |step| format!("{} after {step} steps", self.name))

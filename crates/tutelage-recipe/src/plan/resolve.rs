@@ -8,7 +8,7 @@ use tutelage_train::TrainConfig;
 use super::corpus::{Corpus, scan};
 use super::models::{self, ModelPlan, TokenizerPlan};
 use super::objective::{distillation, objective};
-use super::teachers::{read_cache, source, stored_teachers};
+use super::teachers::{read_caches, source, stored_teachers};
 use super::{Plan, Stage, TeacherSource, TrainPlan};
 use crate::spec::{CacheSpec, PrecisionSpec, RecipeSpec, RunSpec, TrainingSpec};
 use crate::{Recipe, RecipeError};
@@ -42,10 +42,8 @@ pub fn plan(recipe: Recipe) -> Result<Plan, RecipeError> {
         for train in train_plans(found, run, &stages)? {
             if let Some(source) = &train.teacher {
                 stored_teachers(source, &mut stages);
-                for cache in source.caches() {
-                    read_cache(found, cache, &train, &mut stages)?;
-                }
             }
+            read_caches(&train, found.vocab_size, &mut stages);
             stages.push(Stage::Train(Box::new(train)));
         }
     }

@@ -64,10 +64,7 @@ fn snapshot(
 ) -> Result<Option<u64>, RecipeError> {
     let Some(share) = cache.snapshot else { return Ok(None) };
     let fault = |found: String| Err(RecipeError::request(format!("{user}: snapshot = {share}: {found}")));
-    let Some(train) = stages.iter().find_map(|stage| match stage {
-        Stage::Train(train) if teacher.stored.is_none() && train.name == teacher.name => Some(train),
-        _ => None,
-    }) else {
+    let Some(train) = teacher.training(stages) else {
         return fault("only a run's model was otherwise before; give run".to_owned());
     };
     let step = (share * train.config.steps as f64).round() as u64;
@@ -199,30 +196,22 @@ fn kept(name: &str, cache: &CacheSpec, found: Found<'_>) -> Result<Kept, RecipeE
     }
 }
 
-/// Adds a reader to a cache's stage, which comes before its first reader.
-pub(super) fn read_cache(
-    found: Found<'_>,
-    name: &str,
-    train: &TrainPlan,
-    stages: &mut Vec<Stage>,
-) -> Result<(), RecipeError> {
+/// Adds a training to the readers of its caches, whose stages come before their first readers.
+pub(super) fn read_caches(train: &TrainPlan, vocab_size: usize, stages: &mut Vec<Stage>) {
     let reader = (train.config.data_seed, train.config.steps * train.config.batch_size as u64);
-    for stage in stages.iter_mut() {
-        if let Stage::Cache(cache) = stage
-            && cache.name == name
-        {
+    for source in train.teacher.iter().flat_map(TeacherSource::all) {
+        let TeacherSource::Cache { cache: name, teacher, kept } = source else { continue };
+        let is_it = |stage: &&mut Stage| matches!(stage, Stage::Cache(cache) if cache.name == *name);
+        if let Some(Stage::Cache(cache)) = stages.iter_mut().find(is_it) {
             cache.readers.push(reader);
-            return Ok(());
+            continue;
         }
+        stages.push(Stage::Cache(Box::new(CachePlan {
+            name: name.clone(),
+            teacher: teacher.clone(),
+            kept: kept.clone(),
+            vocab_size,
+            readers: vec![reader],
+        })));
     }
-    let cache = lookup(&found.spec.caches, "caches", name, &train.group)?;
-    let cache = CachePlan {
-        name: name.to_owned(),
-        teacher: teaches(found, stages, name, cache, &train.group)?,
-        kept: kept(name, cache, found)?,
-        vocab_size: found.vocab_size,
-        readers: vec![reader],
-    };
-    stages.push(Stage::Cache(Box::new(cache)));
-    Ok(())
 }

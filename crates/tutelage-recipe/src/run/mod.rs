@@ -8,7 +8,6 @@ mod summary;
 mod tokenizer;
 mod training;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -53,8 +52,7 @@ pub fn run(
     if !copy.exists() {
         write_atomic(&copy, resolved.as_bytes())?;
     }
-    let mut session =
-        Session { plan, folder, device, observer, stop, records: Vec::new(), stored_hashes: HashMap::new() };
+    let mut session = Session::new(plan, folder, device, observer, stop);
     let begun = Instant::now();
     let finished = session.stages()?;
     // No stage was refused, so the recipe is now this one.
@@ -95,17 +93,14 @@ pub fn cache(
     let lock = loop {
         match RunLock::acquire(&folder) {
             Ok(lock) => break lock,
-            Err(error) if stop.is_raised() || !matches!(error, FileError::InUse { .. }) => return Err(error.into()),
-            Err(FileError::InUse { holder, .. }) => {
+            Err(FileError::InUse { holder, .. }) if !stop.is_raised() => {
                 observer.event(&Event::Note(&format!("waiting: {} is in use{holder}", folder.display())));
                 std::thread::sleep(PAUSE);
             }
             Err(error) => return Err(error.into()),
         }
     };
-    let device = engine.device()?;
-    let mut session =
-        Session { plan, folder, device, observer, stop, records: Vec::new(), stored_hashes: HashMap::new() };
+    let mut session = Session::new(plan, folder, engine.device()?, observer, stop);
     let Flow::Done(tokenizer) = session.tokenizer()? else { return Ok(RunOutcome::Stopped(session.folder)) };
     let Flow::Done(shards) = session.shards(&tokenizer)? else { return Ok(RunOutcome::Stopped(session.folder)) };
     for train in needed {
@@ -140,10 +135,7 @@ fn trainings<'p>(
     teacher: &TeacherModel,
     needed: &mut Vec<&'p TrainPlan>,
 ) -> Result<(), RecipeError> {
-    let train = plan.stages.iter().find_map(|stage| match stage {
-        Stage::Train(train) if teacher.stored.is_none() && train.name == teacher.name => Some(&**train),
-        _ => None,
-    });
+    let train = teacher.training(&plan.stages);
     let Some(train) = train.filter(|train| !needed.iter().any(|known| known.name == train.name)) else { return Ok(()) };
     if let Some(source) = &train.teacher {
         if let Some(other) = source.caches().first() {

@@ -41,7 +41,17 @@ pub(super) struct Made {
     pub(super) seconds: Option<f64>,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        plan: &'a Plan,
+        folder: PathBuf,
+        device: Device,
+        observer: &'a mut dyn Observer,
+        stop: &'a StopFlag,
+    ) -> Self {
+        Self { plan, folder, device, observer, stop, records: Vec::new(), stored_hashes: HashMap::new() }
+    }
+
     /// Hash of a stage's settings and inputs.
     pub(super) fn fingerprint(&self, stage: &str, parts: &[&str]) -> Hash {
         let mut hasher = Hasher::default();

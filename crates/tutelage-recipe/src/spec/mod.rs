@@ -1,5 +1,12 @@
 //! The recipe file. Every key is documented here; unknown keys are refused.
 
+/// Functions for `serde(default)`.
+macro_rules! defaults {
+    ($($name:ident: $type:ty = $value:expr;)*) => {
+        $(fn $name() -> $type { $value })*
+    };
+}
+
 mod claim;
 mod model;
 mod schedule;
@@ -201,12 +208,6 @@ impl Default for SamplesSpec {
     fn default() -> Self {
         Self { prompts: Vec::new(), max_tokens: max_tokens(), temperature: temperature(), top_p: top_p() }
     }
-}
-
-macro_rules! defaults {
-    ($($name:ident: $type:ty = $value:expr;)*) => {
-        $(fn $name() -> $type { $value })*
-    };
 }
 
 defaults! {

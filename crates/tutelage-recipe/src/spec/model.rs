@@ -97,14 +97,8 @@ impl TryFrom<Table> for ModelSpec {
     }
 }
 
-fn rope_theta() -> f64 {
-    10_000.0
-}
-
-fn norm_eps() -> f64 {
-    1e-5
-}
-
-fn init_std() -> f64 {
-    0.02
+defaults! {
+    rope_theta: f64 = 10_000.0;
+    norm_eps: f64 = 1e-5;
+    init_std: f64 = 0.02;
 }

@@ -96,8 +96,8 @@ pub enum ShapeSpec {
     },
 }
 
-fn half() -> f64 {
-    0.5
+defaults! {
+    half: f64 = 0.5;
 }
 
 impl ScheduleSpec {

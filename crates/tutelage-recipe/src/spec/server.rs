@@ -33,22 +33,10 @@ pub struct ServerSpec {
     pub budget: u32,
 }
 
-fn connections() -> usize {
-    4
-}
-
-fn request_tokens() -> usize {
-    2048
-}
-
-fn timeout_seconds() -> f64 {
-    120.0
-}
-
-fn retries() -> u32 {
-    6
-}
-
-fn budget() -> u32 {
-    100
+defaults! {
+    connections: usize = 4;
+    request_tokens: usize = 2048;
+    timeout_seconds: f64 = 120.0;
+    retries: u32 = 6;
+    budget: u32 = 100;
 }

@@ -92,10 +92,6 @@ pub struct MemberSpec {
     pub weight: f64,
 }
 
-fn one() -> f64 {
-    1.0
-}
-
 /// `temperature`: a schedule, or a table with `per_row` for a temperature of each token's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Value", untagged)]
@@ -134,8 +130,9 @@ pub enum StudentTemperatureSpec {
     Teacher,
 }
 
-fn forward_kl() -> String {
-    "forward_kl".to_owned()
+defaults! {
+    forward_kl: String = "forward_kl".to_owned();
+    one: f64 = 1.0;
 }
 
 impl TemperatureSpec {

@@ -63,7 +63,10 @@ pub fn write(
     let parts: Vec<&[usize]> = sequences.chunks(sequences_per_part(header.seq_len)).collect();
     let mut whole = vec![false; parts.len()];
     loop {
-        for (number, members) in parts.iter().enumerate().filter(|(number, _)| !whole[*number]).collect::<Vec<_>>() {
+        for (number, members) in parts.iter().enumerate() {
+            if whole[number] {
+                continue;
+            }
             let Some(done) = writer.part(number, members, source)? else { return Ok(Outcome::Stopped) };
             whole[number] = done;
             let done = parts.iter().zip(&whole).filter(|(_, whole)| **whole).map(|(members, _)| members.len());

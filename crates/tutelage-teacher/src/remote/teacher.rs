@@ -22,11 +22,7 @@ impl Teacher for RemoteTeacher {
     fn targets(&self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError> {
         let asked = Asked { ids: input.ids, documents: input.documents, labels: input.labels };
         let mut out = SparseTargets::new();
-        for row in self.source.rows_of(asked)? {
-            out.ids.extend(row.iter().map(|entry| entry.0));
-            out.values.extend(row.iter().map(|entry| entry.1));
-            out.end_row();
-        }
+        self.source.rows_of(asked)?.into_iter().for_each(|row| out.push_row(row));
         Ok(Targets::TopPK(out))
     }
 }

@@ -112,8 +112,8 @@ impl Pass<'_> {
     }
 }
 
-/// The terms of an objective that looks at teachers' logits as if they were a student's, over the rows that have a teacher.
-pub(super) fn teacher_terms(teacher: &TeacherLogits<'_>, objective: &dyn LogitObjective) -> Vec<f64> {
+/// The terms of an objective that looks at teachers' logits in the place of a student's, summed over the rows that have a teacher.
+pub fn teacher_terms(teacher: &TeacherLogits<'_>, objective: &dyn LogitObjective) -> Vec<f64> {
     let mut sums = vec![0.0; objective.n_terms()];
     let Some(member) = teacher.members().next() else { return sums };
     let (device, v) = (member.params.device(), member.params.get(member.head).shape()[0]);

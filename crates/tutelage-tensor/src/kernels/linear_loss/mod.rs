@@ -14,7 +14,7 @@ mod op;
 pub mod reference;
 mod teacher;
 
+pub use chunks::teacher_terms;
 pub use memory::LossMemory;
 pub use objective::{LogitObjective, Pick, SoftmaxObjective, softmax_row};
-pub use op::teacher_terms;
 pub use teacher::{MISSING, TeacherLogits, TeacherMember, TeacherPart};

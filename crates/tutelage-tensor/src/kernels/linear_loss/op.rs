@@ -41,11 +41,6 @@ impl Tape<'_> {
     }
 }
 
-/// The terms of an objective that looks at teachers' logits in the place of a student's, summed over the rows that have a teacher.
-pub fn teacher_terms(teacher: &TeacherLogits<'_>, objective: &dyn LogitObjective) -> Vec<f64> {
-    chunks::teacher_terms(teacher, objective)
-}
-
 /// In blocks of the vocabulary where machine and objective allow it, else in chunks of rows.
 fn run(
     params: &Params,
