@@ -27,7 +27,12 @@ impl Var {
 pub struct Tape<'p> {
     params: &'p Params,
     recording: bool,
-    nodes: Vec<Box<dyn Node<'p> + 'p>>,
+    nodes: Vec<Recorded<'p>>,
+}
+
+enum Recorded<'p> {
+    Operation(Box<dyn Node<'p> + 'p>),
+    Loss(Box<dyn Loss<'p> + 'p>),
 }
 
 /// One recorded operation.
@@ -39,6 +44,12 @@ pub(crate) trait Node<'p> {
     fn is_leaf(&self) -> bool {
         false
     }
+}
+
+/// A loss in the middle of the tape: nothing is computed from it, and its gradient is its own.
+pub(crate) trait Loss<'p> {
+    /// Adds to the gradients of what it is a loss of.
+    fn backward(self: Box<Self>, cx: &mut Backward<'_, 'p>);
 }
 
 /// The state of a backward pass.
@@ -121,24 +132,35 @@ impl<'p> Tape<'p> {
     /// Wraps an operation's result, with what its backward pass needs if that will run.
     pub(crate) fn record(&mut self, value: Tensor, node: impl FnOnce() -> Box<dyn Node<'p> + 'p>) -> Var {
         let index = self.recording.then(|| {
-            self.nodes.push(node());
+            self.nodes.push(Recorded::Operation(node()));
             self.nodes.len() - 1
         });
         Var { value, node: index }
     }
 
-    /// Unwinds the tape from `var`, whose gradient is `grad`; parameter gradients are added to `grads`.
+    /// Adds a loss to what the tape is unwound from, if it will be.
+    pub(crate) fn record_loss(&mut self, loss: impl FnOnce() -> Box<dyn Loss<'p> + 'p>) {
+        if self.recording {
+            self.nodes.push(Recorded::Loss(loss()));
+        }
+    }
+
+    /// Unwinds the tape from `var`, whose gradient is `grad`, and from the losses on the way; parameter gradients are added to
+    /// `grads`.
     pub fn backward(self, var: &Var, grad: Tensor, grads: &mut Grads) -> NodeGrads {
         assert_eq!(var.value.shape(), grad.shape(), "gradient of another shape than its value");
         let of_nodes = vec![None; self.nodes.len()];
         let mut cx = Backward { params: self.params, grads, of_nodes };
         cx.add(var.node, grad);
         for (index, node) in self.nodes.into_iter().enumerate().rev() {
-            if node.is_leaf() {
-                continue;
-            }
-            if let Some(grad) = cx.of_nodes[index].take() {
-                node.backward(grad, &mut cx);
+            match node {
+                Recorded::Loss(loss) => loss.backward(&mut cx),
+                Recorded::Operation(node) if node.is_leaf() => {}
+                Recorded::Operation(node) => {
+                    if let Some(grad) = cx.of_nodes[index].take() {
+                        node.backward(grad, &mut cx);
+                    }
+                }
             }
         }
         NodeGrads { of_nodes: cx.of_nodes }

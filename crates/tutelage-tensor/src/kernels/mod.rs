@@ -6,11 +6,13 @@ pub mod bias;
 pub mod columns;
 pub mod embedding;
 pub mod experts;
+pub mod feature_loss;
 pub mod feed_forward;
 pub mod head_norm;
 pub mod linear;
 pub mod linear_loss;
 pub mod rms_norm;
+pub mod segment_means;
 pub mod swiglu;
 
 /// Rows that one task handles in row-wise kernels; fixed, so that partial sums have a fixed order.

@@ -4,6 +4,7 @@
 
 mod bits;
 mod blocks;
+mod features;
 mod linear_loss;
 mod ops;
 mod optimizer;

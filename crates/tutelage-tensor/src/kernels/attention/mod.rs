@@ -6,6 +6,7 @@
 
 mod backward;
 mod forward;
+pub mod kl;
 mod op;
 mod paged;
 pub mod reference;

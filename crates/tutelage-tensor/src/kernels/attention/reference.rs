@@ -19,7 +19,7 @@ pub struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    fn rotated(&self, row: &[f64], column: usize, position: i32, sign: f64) -> Vec<f64> {
+    pub(super) fn rotated(&self, row: &[f64], column: usize, position: i32, sign: f64) -> Vec<f64> {
         let d = self.shape.d_head;
         let head = &row[column..column + d];
         let half = self.d_rotary / 2;
@@ -33,7 +33,7 @@ impl Inputs<'_> {
     }
 
     /// Calls `visit(row, query, kv, i, keys' rows, probabilities)` for each query.
-    fn for_each_query(&self, qkv: &[f64], mut visit: impl FnMut(usize, usize, usize, Range<usize>, &[f64])) {
+    pub(super) fn for_each_query(&self, qkv: &[f64], mut visit: impl FnMut(usize, usize, usize, Range<usize>, &[f64])) {
         let (s, width) = (self.shape, self.shape.qkv_width());
         let row = |t: usize| &qkv[t * width..(t + 1) * width];
         for document in self.documents {
