@@ -115,7 +115,6 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
     let config = shape.config();
     let mut student = Decoder::random(config.clone(), device, Precision::Bf16, 1)?;
     student.set_recompute(request.recompute);
-    let mut learner = Learner::new(student);
     let whole = matches!(request.teacher, TeacherKind::None | TeacherKind::Live);
     let targets = if whole { TargetKind::Whole } else { TargetKind::TopPK };
     let divergence: Divergence = request.divergence.parse().map_err(BenchError::Request)?;
@@ -123,6 +122,7 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
     objective.check(targets).map_err(|found| BenchError::Request(found.to_owned()))?;
     let teacher = teacher(request, device, &set, folder)?;
     let train = train_config(request, divergence, n_steps);
+    let mut learner = Learner::new(student, &train);
     let mut run = |step: usize| -> Result<f64, BenchError> {
         let indices: Vec<usize> = (0..shape.batch_size).map(|i| step * shape.batch_size + i).collect();
         let batch = Batch::new(&set, &indices);

@@ -6,11 +6,13 @@
 //! - [`Teacher`] supplies them for a batch; the training loop knows this trait and nothing more.
 //! - [`Objective`] says what a step minimises: weights, a [`Divergence`], a [`Temperature`], which rows are taught.
 //!   [`cross_entropy`] and the files of `divergence/` hold one formula each.
+//! - [`features`] are what is compared inside of student and teacher, one file a formula.
 //! - [`Mixture`] is an objective over the rows of a batch, given to the engine's chunked linear-and-loss.
 //! - [`Schedule`] is learning rate, weights and temperature over the steps.
 
 pub mod cross_entropy;
 mod divergence;
+pub mod features;
 pub mod guided;
 mod mixture;
 mod objective;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use tutelage_tensor::kernels::linear_loss::TeacherLogits;
 
 use crate::SparseTargets;
+use crate::features::{Feature, Tap};
 
 /// What a teacher says of a batch, row by row.
 pub enum Targets<'t> {
@@ -53,6 +54,24 @@ pub trait Teacher: Send + Sync {
     /// # Errors
     /// When the source cannot be read, or is for another text.
     fn targets(&self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError>;
+
+    /// The same, and what is inside the teacher at these taps, in their order: from a model that is at hand.
+    ///
+    /// # Errors
+    /// As [`Self::targets`], and where nothing can be seen of the inside.
+    fn with_features(
+        &self,
+        input: TeacherInput<'_>,
+        taps: &[Tap],
+    ) -> Result<(Targets<'_>, Vec<Feature>), TeacherError> {
+        match taps.is_empty() {
+            true => Ok((self.targets(input)?, Vec::new())),
+            false => {
+                let found = "this teacher gives distributions alone; features are a live model's";
+                Err(TeacherError { is_request: true, source: found.into() })
+            }
+        }
+    }
 }
 
 /// A teacher could not answer.

@@ -21,7 +21,10 @@ mod planned;
 mod stored;
 mod tensors;
 
-pub use decoder::{Cache, Decoder, DecoderConfig, ExpertOptions, Family, Input, Options, Part, RopeScaling};
+pub use decoder::{
+    AttentionInput, Cache, Decoder, DecoderConfig, ExpertOptions, Family, Input, Onlookers, Options, Part, Probe,
+    RopeScaling,
+};
 pub use error::ModelError;
 pub use files::{ModelManifest, SaveOptions};
 pub use gguf::{GgufFile, GgufType, Value};

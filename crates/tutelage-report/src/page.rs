@@ -1,5 +1,6 @@
 //! `report.html`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -205,6 +206,12 @@ fn charts(run: &RunData) -> String {
     add("Distance to the teacher", "per token", series(run, |m| m.kd_loss));
     add("Learning rate", "lr", series(run, |m| Some(m.lr)));
     add("KL to the teacher at temperature 1", "nats per token", series(run, |m| m.kl));
+    let names: BTreeSet<&String> =
+        run.models.iter().flat_map(|model| &model.metrics).flat_map(|m| m.features.keys()).collect();
+    for name in names {
+        let of = |m: &MetricsRecord| m.features.get(name).map(|feature| feature.value);
+        add(&format!("Inside of student and teacher: {}", escape(name)), "mean", series(run, of));
+    }
     add("Weight of the teacher", "weight", series(run, |m| m.teacher_weight));
     add("Norm of the gradient before clipping", "norm", series(run, |m| Some(m.grad_norm)));
     out

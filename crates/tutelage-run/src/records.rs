@@ -1,5 +1,7 @@
 //! What the files of a run hold. Names are those of the JSON.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Hash, Machine};
@@ -26,6 +28,9 @@ pub struct MetricsRecord {
     /// Share of the tokens that are taught, where not all are.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub taught: Option<f64>,
+    /// What is compared inside of student and teacher, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub features: BTreeMap<String, FeatureRecord>,
     /// Balance loss of experts, where there are any: the experts a token goes to where all are used evenly.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub balance_loss: Option<f64>,
@@ -45,6 +50,15 @@ pub struct MetricsRecord {
     /// Held-out cross-entropy in nats per token, where it was measured after this step.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub heldout_loss: Option<f64>,
+}
+
+/// A comparison inside of student and teacher.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FeatureRecord {
+    /// The mean, without its weight.
+    pub value: f64,
+    /// Its weight in the step.
+    pub weight: f64,
 }
 
 /// One line of `throughput.jsonl`: what depends on the machine and the hour.

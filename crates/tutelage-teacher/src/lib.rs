@@ -15,6 +15,7 @@ mod error;
 mod live;
 pub mod remote;
 mod several;
+mod taps;
 
 pub use cached::CachedTeacher;
 pub use error::CacheError;

@@ -1,11 +1,15 @@
 //! A model that runs beside the student.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use tutelage_loss::features::{Feature, Tap, TapKind};
 use tutelage_loss::{Targets, Teacher, TeacherError, TeacherInput};
-use tutelage_model::{Decoder, Input};
+use tutelage_model::{Decoder, Input, Onlookers, Probe};
 use tutelage_tensor::kernels::linear_loss::{TeacherLogits, TeacherMember};
 use tutelage_tensor::{Tape, Tensor};
+
+use crate::taps::{Taps, joined};
 
 /// Supplies the full distribution of a model.
 #[derive(Debug)]
@@ -34,9 +38,9 @@ impl LiveTeacher {
         &self.model
     }
 
-    /// Last hidden states of a batch.
-    fn hidden(&self, input: TeacherInput<'_>) -> Tensor {
-        let mut parts = Vec::new();
+    /// Last hidden states of a batch, and what is found at taps.
+    fn hidden(&self, input: TeacherInput<'_>, taps: &[Tap]) -> (Tensor, Vec<Feature>) {
+        let (mut parts, mut found) = (Vec::new(), Vec::new());
         let mut rest = input.documents;
         while let Some(first) = rest.first() {
             let fits = rest.iter().take_while(|document| document.end - first.start <= self.rows).count().max(1);
@@ -44,22 +48,39 @@ impl LiveTeacher {
             let rows = first.start..now[fits - 1].end;
             let documents: Vec<Range<usize>> =
                 now.iter().map(|document| document.start - rows.start..document.end - rows.start).collect();
-            let (ids, positions) = (&input.ids[rows.clone()], &input.positions[rows]);
+            let (ids, positions) = (&input.ids[rows.clone()], &input.positions[rows.clone()]);
+            let of = |kind: TapKind| kind.segments(&input.labels[rows.clone()], &documents);
+            let own = Arc::new(Taps::new(taps, (of(TapKind::Rows), of(TapKind::Means))));
+            let probe: Arc<dyn Probe> = Arc::clone(&own) as _;
+            let by = Onlookers { probe: (!taps.is_empty()).then_some(&probe), load: None };
             let mut tape = Tape::inference(self.model.params());
-            parts.push(self.model.hidden(&mut tape, Input { ids, positions, documents: &documents }).value().clone());
+            let hidden = self.model.watched(&mut tape, Input { ids, positions, documents: &documents }, by);
+            parts.push(hidden.value().clone());
+            found.push((rows.start, own.take()));
             rest = later;
         }
-        match parts.len() {
+        let device = self.model.params().device();
+        let hidden = match parts.len() {
             1 => parts.swap_remove(0),
-            _ => Tensor::stack(self.model.params().device(), &parts),
-        }
+            _ => Tensor::stack(device, &parts),
+        };
+        (hidden, joined(device, taps.len(), found))
     }
 }
 
 impl Teacher for LiveTeacher {
     fn targets(&self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError> {
-        let hidden = self.hidden(input);
+        Ok(self.with_features(input, &[])?.0)
+    }
+
+    fn with_features(
+        &self,
+        input: TeacherInput<'_>,
+        taps: &[Tap],
+    ) -> Result<(Targets<'_>, Vec<Feature>), TeacherError> {
+        let (hidden, features) = self.hidden(input, taps);
         let (params, head, vocabulary) = (self.model.params(), self.model.head(), self.vocabulary);
-        Ok(Targets::Soft(TeacherLogits::of(TeacherMember { weight: 1.0, hidden, params, head, vocabulary })))
+        let logits = TeacherLogits::of(TeacherMember { weight: 1.0, hidden, params, head, vocabulary });
+        Ok((Targets::Soft(logits), features))
     }
 }

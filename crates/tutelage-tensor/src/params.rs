@@ -221,6 +221,11 @@ impl Params {
         ParamId(self.entries.len() - 1)
     }
 
+    /// Takes away all but the first `n` parameters.
+    pub fn truncate(&mut self, n: usize) {
+        self.entries.truncate(n);
+    }
+
     /// Where the parameters live.
     pub fn device(&self) -> &Device {
         &self.device

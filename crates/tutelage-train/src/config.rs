@@ -1,5 +1,6 @@
 //! How to train.
 
+use tutelage_loss::features::{FeatureKind, FeatureTerm};
 use tutelage_loss::{Divergence, Objective, Schedule, StudentTemperature, Temperature};
 
 /// How to train.
@@ -58,6 +59,21 @@ pub struct Distillation {
     pub tail: bool,
     /// Whether only rows are taught that the teacher gets right.
     pub guided: bool,
+    /// What is compared inside of both models, each kind at most once.
+    pub features: Vec<FeatureSchedule>,
+}
+
+/// A [`FeatureTerm`] over the steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureSchedule {
+    /// How models are compared.
+    pub kind: FeatureKind,
+    /// What its mean is multiplied by.
+    pub weight: Schedule,
+    /// Layers of student and teacher.
+    pub pairs: Vec<(usize, usize)>,
+    /// The teacher's width, where the student's states are projected to it by a map that learns.
+    pub projection: Option<usize>,
 }
 
 /// Weights of text and teacher over the steps.
@@ -104,6 +120,7 @@ impl Distillation {
             temperature_squared: false,
             tail: false,
             guided: false,
+            features: Vec::new(),
         }
     }
 
@@ -111,6 +128,16 @@ impl Distillation {
     pub fn objectives(&self, steps: u64) -> impl Iterator<Item = Objective> + '_ {
         let every = (steps / 1000).max(1) as usize;
         (0..steps).step_by(every).chain(steps.checked_sub(1)).map(move |step| self.at(step, steps))
+    }
+
+    /// What is compared inside of both models in step `step` (from zero) of `steps`.
+    pub fn features_at(&self, step: u64, steps: u64) -> Vec<FeatureTerm> {
+        let term = |feature: &FeatureSchedule| FeatureTerm {
+            kind: feature.kind,
+            weight: feature.weight.at(step, steps),
+            pairs: feature.pairs.clone(),
+        };
+        self.features.iter().map(term).collect()
     }
 
     /// The objective of step `step` (from zero) of `steps`.

@@ -5,8 +5,9 @@ use tutelage_loss::Teacher;
 use tutelage_model::Decoder;
 use tutelage_tensor::Grads;
 
+use crate::features::Projections;
 use crate::optimizer::{Moments, grad_norm, update};
-use crate::step::accumulate;
+use crate::step::{Student, accumulate};
 use crate::{Losses, TrainConfig, TrainError};
 
 /// A model in training, with its gradient and AdamW's moments.
@@ -14,6 +15,7 @@ use crate::{Losses, TrainConfig, TrainError};
 pub struct Learner {
     pub(crate) model: Decoder,
     pub(crate) moments: Moments,
+    projections: Projections,
     grads: Grads,
 }
 
@@ -33,10 +35,11 @@ pub struct StepOutcome {
 }
 
 impl Learner {
-    /// A model with moments at zero.
-    pub fn new(model: Decoder) -> Self {
+    /// A model with moments at zero, to be trained like this.
+    pub fn new(mut model: Decoder, config: &TrainConfig) -> Self {
+        let projections = Projections::add(&mut model, config);
         let (moments, grads) = (Moments::zeros(model.params()), Grads::zeros(model.params()));
-        Self { model, moments, grads }
+        Self { model, moments, projections, grads }
     }
 
     /// The model.
@@ -45,7 +48,8 @@ impl Learner {
     }
 
     /// The model, training over.
-    pub fn into_model(self) -> Decoder {
+    pub fn into_model(mut self) -> Decoder {
+        self.projections.remove(&mut self.model);
         self.model
     }
 
@@ -64,7 +68,8 @@ impl Learner {
     ) -> Result<StepOutcome, TrainError> {
         let device = self.model.params().device().clone();
         device.enter(|| {
-            let result = accumulate(&self.model, batches, config, step, teacher, &mut self.grads)?;
+            let student = Student { model: &self.model, projections: &self.projections };
+            let result = accumulate(student, batches, config, step, teacher, &mut self.grads)?;
             self.grads.settle();
             let grad_norm = grad_norm(self.model.params(), &self.grads);
             let updated = result.losses.loss.is_finite() && grad_norm.is_finite();

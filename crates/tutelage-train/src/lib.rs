@@ -13,13 +13,14 @@
 pub mod checkpoint;
 mod config;
 mod error;
+mod features;
 mod learner;
 mod metrics;
 mod optimizer;
 mod step;
 mod trainer;
 
-pub use config::{Distillation, TemperatureSchedule, TrainConfig, Weights};
+pub use config::{Distillation, FeatureSchedule, TemperatureSchedule, TrainConfig, Weights};
 pub use error::TrainError;
 pub use learner::{Learner, StepOutcome};
 pub use step::{Losses, teacher_input};

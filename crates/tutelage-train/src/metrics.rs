@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use tutelage_run::records::{MetricsRecord, ThroughputRecord};
+use tutelage_run::records::{FeatureRecord, MetricsRecord, ThroughputRecord};
 use tutelage_run::{EventFile, FileError, Journal, peak_memory_bytes};
 
 use crate::Losses;
@@ -116,6 +116,11 @@ impl Recorder {
             ("throughput/flops_per_second", throughput.flops_per_second),
         ];
         scalars.extend(optional.iter().filter_map(|&(tag, value)| Some((tag, value?))));
+        let of_feature = |(name, feature): (&String, &FeatureRecord)| {
+            [(format!("train/{name}"), feature.value), (format!("schedule/{name}_weight"), feature.weight)]
+        };
+        let features: Vec<(String, f64)> = record.features.iter().flat_map(of_feature).collect();
+        scalars.extend(features.iter().map(|(tag, value)| (tag.as_str(), *value)));
         self.events.scalars(record.step, &scalars)
     }
 

@@ -1,11 +1,15 @@
 //! The gradient of one step.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tutelage_data::{Batch, IGNORED};
+use tutelage_loss::features::FeatureKind;
 use tutelage_loss::{Mixture, Objective, Targets, Teacher, TeacherInput, Terms, guided};
-use tutelage_model::{Decoder, Input};
+use tutelage_model::{Decoder, Input, Onlookers, Probe};
 use tutelage_tensor::{Grads, Tape};
 
+use crate::features::{Counts, FeatureLosses, Projections, taps};
 use crate::{TrainConfig, TrainError};
 
 /// Means over the learned tokens of a step.
@@ -21,6 +25,16 @@ pub struct Losses {
     pub kl: f64,
     /// Share of the rows that are taught.
     pub taught: f64,
+    /// What is compared inside of student and teacher, in the order of [`FeatureKind::ALL`], without weights.
+    #[serde(default)]
+    pub features: [f64; FeatureKind::N],
+}
+
+/// A model in training, with what stands beside it.
+#[derive(Clone, Copy)]
+pub(crate) struct Student<'a> {
+    pub(crate) model: &'a Decoder,
+    pub(crate) projections: &'a Projections,
 }
 
 /// What a step found.
@@ -36,7 +50,7 @@ pub(crate) struct StepResult {
 /// Adds the gradient of the mean loss over micro-batches. The mean is over all learned tokens of the step,
 /// whichever micro-batch they fall into.
 pub(crate) fn accumulate(
-    model: &Decoder,
+    Student { model, projections }: Student<'_>,
     batches: &[Batch],
     config: &TrainConfig,
     step: u64,
@@ -45,7 +59,12 @@ pub(crate) fn accumulate(
 ) -> Result<StepResult, TrainError> {
     const { assert!(IGNORED < 0, "objectives skip negative labels") };
     let objective = config.distillation.as_ref().map_or(Objective::TEXT, |d| d.at(step, config.steps));
-    let targets = |batch: &Batch| teacher.map_or(Ok(Targets::Hard), |teacher| teacher.targets(teacher_input(batch)));
+    let terms = config.distillation.as_ref().map_or(Vec::new(), |d| d.features_at(step, config.steps));
+    let (taps, counts) = (taps(&terms), Counts::of(batches));
+    let ask = |batch: &Batch| {
+        let nothing = Ok((Targets::Hard, Vec::new()));
+        teacher.map_or(nothing, |teacher| teacher.with_features(teacher_input(batch), &taps))
+    };
     let n_targets: usize = batches.iter().map(Batch::n_targets).sum();
     let scale = 1.0 / n_targets.max(1) as f32;
     // How many rows are taught is known when all are.
@@ -54,36 +73,43 @@ pub(crate) fn accumulate(
     if objective.guided {
         let mut taught = 0;
         for batch in batches {
-            let targets = targets(batch)?;
-            taught += guided::agreements(&targets, &batch.labels);
-            known.push(targets);
+            let answer = ask(batch)?;
+            taught += guided::agreements(&answer.0, &batch.labels);
+            known.push(answer);
         }
         taught_scale = 1.0 / taught.max(1) as f32;
     }
     let mut known = known.into_iter();
     let mut sums = [0.0; Terms::N];
+    let mut compared = [0.0; FeatureKind::N];
     let mut tokens = 0;
     let mut balance = None;
     for batch in batches {
-        let targets = match known.next() {
-            Some(targets) => targets,
-            None => targets(batch)?,
+        let (targets, features) = match known.next() {
+            Some(answer) => answer,
+            None => ask(batch)?,
         };
+        let n_heads = model.config().n_heads;
+        let inside = Arc::new(FeatureLosses::new(&terms, projections, (batch, counts), n_heads, features));
+        let probe: Arc<dyn Probe> = Arc::clone(&inside) as _;
         let mixture = Mixture { objective, taught_scale, ..Mixture::text(&batch.labels, scale) };
         let mut tape = Tape::training(model.params());
         let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
         let share = f64::from(scale) * batch.n_targets() as f64;
         let load = model.new_load(share);
-        let hidden = model.hidden_with_load(&mut tape, input, load.as_ref());
+        let by = Onlookers { load: load.as_ref(), probe: (!terms.is_empty()).then_some(&probe) };
+        let hidden = model.watched(&mut tape, input, by);
         let mixture = mixture.with_targets(&targets);
-        let (terms, _) = tape.linear_loss_backward(&hidden, model.head(), targets.live(), &mixture, grads);
-        sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += term);
+        let (found, _) = tape.linear_loss_backward(&hidden, model.head(), targets.live(), &mixture, grads);
+        sums.iter_mut().zip(&found).for_each(|(sum, term)| *sum += term);
+        compared.iter_mut().zip(inside.values()).for_each(|(sum, value)| *sum += value);
         if let Some(load) = load {
             *balance.get_or_insert(0.0) += share * load.loss();
         }
         tokens += batch.ids.len() as u64;
     }
-    let mut losses = Losses::new(Terms::from_sums(&sums), n_targets, taught_scale);
+    let mut losses = Losses { features: compared, ..Losses::new(Terms::from_sums(&sums), n_targets, taught_scale) };
+    losses.loss += terms.iter().map(|term| term.weight * compared[term.kind.index()]).sum::<f64>();
     if let (Some(balance), Some(experts)) = (balance, &model.config().options.experts) {
         losses.loss += experts.balance * balance;
     }
@@ -99,6 +125,7 @@ impl Losses {
             kd: f(self.kd, other.kd),
             kl: f(self.kl, other.kl),
             taught: f(self.taught, other.taught),
+            features: std::array::from_fn(|i| f(self.features[i], other.features[i])),
         }
     }
 
@@ -110,6 +137,7 @@ impl Losses {
             kd: sums.kd / sums.taught.max(1.0),
             kl: sums.kl / n,
             taught: sums.taught / n,
+            features: [0.0; FeatureKind::N],
         }
     }
 }

@@ -1,17 +1,19 @@
 //! The loop.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
 use tutelage_data::{Batch, PackedSet, SequenceOrder};
 use tutelage_loss::Teacher;
+use tutelage_loss::features::FeatureTerm;
 use tutelage_model::Decoder;
-use tutelage_run::records::MetricsRecord;
+use tutelage_run::records::{FeatureRecord, MetricsRecord};
 use tutelage_run::{Event, Hash, Observer, StopFlag};
 
 use crate::checkpoint::{self, State};
 use crate::metrics::{Interval, Lengths, Recorder};
-use crate::{Learner, StepOutcome, TrainConfig, TrainError};
+use crate::{Learner, Losses, StepOutcome, TrainConfig, TrainError};
 
 /// Why a model could not be kept.
 pub type SnapshotError = Box<dyn Error + Send + Sync>;
@@ -71,7 +73,7 @@ pub fn train(
     stop: &StopFlag,
 ) -> Result<Outcome, TrainError> {
     let config = job.config;
-    let mut learner = Learner::new(model);
+    let mut learner = Learner::new(model, config);
     let checkpoints = job.folder.join("checkpoints");
     let mut note = |text: &str| observer.event(&Event::Note(text));
     let resumed =
@@ -165,6 +167,16 @@ fn save(
     })
 }
 
+/// What is compared inside of both models: means, and the weights of step `step` (from zero).
+fn feature_records(config: &TrainConfig, means: Losses, step: u64) -> BTreeMap<String, FeatureRecord> {
+    let terms = config.distillation.as_ref().map_or(Vec::new(), |d| d.features_at(step, config.steps));
+    let record = |term: FeatureTerm| {
+        let value = means.features[term.kind.index()];
+        (term.kind.name().to_owned(), FeatureRecord { value, weight: term.weight })
+    };
+    terms.into_iter().map(record).collect()
+}
+
 /// Tells the observer, and writes a line where one is due.
 fn report(
     job: &mut Job<'_>,
@@ -195,6 +207,7 @@ fn report(
         kd_loss: taught.map(|_| means.kd),
         kl: taught.map(|_| means.kl),
         taught: objective.filter(|objective| objective.guided).map(|_| means.taught),
+        features: feature_records(config, means, at.step - 1),
         balance_loss: at.interval.balance(),
         lr: config.lr.at(at.step - 1, config.steps),
         text_weight: objective.map(|objective| objective.text),

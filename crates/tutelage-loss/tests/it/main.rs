@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod differences;
+mod features;
 mod properties;
 mod pytorch;

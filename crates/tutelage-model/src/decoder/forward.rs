@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use tutelage_tensor::kernels::attention::RopeTable;
+use tutelage_tensor::kernels::attention::kl::AttentionMaps;
+use tutelage_tensor::kernels::attention::{AttentionShape, RopeTable};
 use tutelage_tensor::kernels::experts::{ExpertLoad, Experts};
 use tutelage_tensor::kernels::feed_forward::FeedForward;
 use tutelage_tensor::{ParamId, Tape, Tensor, Var};
@@ -32,37 +33,83 @@ struct Rows {
 /// What counts the use of a layer's experts.
 type Load<'a> = Option<(&'a Arc<ExpertLoad>, usize)>;
 
+/// What looks on in a forward pass.
+#[derive(Clone, Copy, Default)]
+pub struct Onlookers<'a> {
+    /// Counts the use of experts, and routers learn from its loss too.
+    pub load: Option<&'a Arc<ExpertLoad>>,
+    /// Sees hidden states and attention.
+    pub probe: Option<&'a Arc<dyn Probe>>,
+}
+
+/// Sees what is inside a forward pass, and may add losses to the tape.
+///
+/// Of blocks that are computed again on the way back, attention is seen once more then.
+pub trait Probe: Send + Sync {
+    /// The residual stream after so many blocks, f32 `[t, d_model]`; at zero the embeddings.
+    fn hidden(&self, tape: &mut Tape<'_>, n_blocks: usize, x: &Var);
+
+    /// What attention in a block, counted from one, is computed from.
+    fn attention(&self, tape: &mut Tape<'_>, block: usize, attention: AttentionInput<'_>);
+}
+
+/// What attention is computed from.
+#[derive(Clone, Copy)]
+pub struct AttentionInput<'a> {
+    /// Queries, keys and values, activations `[t, qkv_width]`.
+    pub qkv: &'a Var,
+    /// Heads.
+    pub shape: AttentionShape,
+    /// Angles.
+    pub rope: &'a Arc<RopeTable>,
+    /// Place of each row among the angles `[t]`.
+    pub places: &'a [i32],
+}
+
+impl AttentionInput<'_> {
+    /// What the attention maps follow from.
+    pub fn maps(&self) -> AttentionMaps {
+        let Self { qkv, shape, rope, places } = *self;
+        AttentionMaps { shape, rope: Arc::clone(rope), places: places.to_vec(), qkv: qkv.value().clone() }
+    }
+}
+
 impl Decoder {
     /// Last hidden states after the final norm, activations `[t, d_model]`; the head is left to the loss.
     ///
     /// # Panics
     /// When an id is outside the vocabulary or a position beyond `n_positions`.
     pub fn hidden<'p>(&'p self, tape: &mut Tape<'p>, input: Input<'_>) -> Var {
-        self.hidden_with_load(tape, input, None)
+        self.watched(tape, input, Onlookers::default())
     }
 
-    /// The same; the use of experts is counted in `load`, and routers learn from its loss too.
+    /// The same, seen by others.
     ///
     /// # Panics
     /// As [`Self::hidden`].
-    pub fn hidden_with_load<'p>(
-        &'p self,
-        tape: &mut Tape<'p>,
-        input: Input<'_>,
-        load: Option<&Arc<ExpertLoad>>,
-    ) -> Var {
+    pub fn watched<'p>(&'p self, tape: &mut Tape<'p>, input: Input<'_>, by: Onlookers<'_>) -> Var {
         let mut x = tape.embedding(input.ids, self.weights.embeddings);
         let len = |rows: &Range<usize>| input.positions[rows.clone()].iter().max().map_or(0, |&last| last as usize + 1);
         let documents: Vec<_> = input.documents.iter().map(|rows| (rows.clone(), len(rows))).collect();
         let (rope, places) = self.rope.places(input.positions, &documents);
         let rows = Arc::new(Rows { rope, places, documents: input.documents.to_vec() });
+        let see = |tape: &mut Tape<'p>, n_blocks: usize, x: &Var| {
+            if let Some(probe) = by.probe {
+                probe.hidden(tape, n_blocks, x);
+            }
+        };
+        see(tape, 0, &x);
         for (i, layer) in self.weights.layers.iter().enumerate() {
             x = if self.recompute {
-                let (rows, load) = (Arc::clone(&rows), load.cloned());
-                tape.recompute(&x, move |tape, x| self.block(tape, x, (layer, i), &rows, load.as_ref()))
+                let (rows, load, probe) = (Arc::clone(&rows), by.load.cloned(), by.probe.cloned());
+                tape.recompute(&x, move |tape, x| {
+                    let by = Onlookers { load: load.as_ref(), probe: probe.as_ref() };
+                    self.block(tape, x, (layer, i), &rows, by)
+                })
             } else {
-                self.block(tape, &x, (layer, i), &rows, load)
+                self.block(tape, &x, (layer, i), &rows, by)
             };
+            see(tape, i + 1, &x);
         }
         tape.rms_norm(&x, self.weights.norm, self.eps())
     }
@@ -74,17 +121,14 @@ impl Decoder {
         Some(Arc::new(ExpertLoad::new(self.config.n_layers, (experts.balance * scale) as f32)))
     }
 
-    fn block(
-        &self,
-        tape: &mut Tape<'_>,
-        x: &Var,
-        (layer, i): (&Layer, usize),
-        rows: &Rows,
-        load: Option<&Arc<ExpertLoad>>,
-    ) -> Var {
-        let qkv = self.qkv(tape, x, layer);
-        let out = tape.attention(&qkv, self.config.attention_shape(i), &rows.rope, &rows.places, &rows.documents);
-        self.after_attention(tape, x, &out, layer, load.map(|load| (load, i)))
+    fn block(&self, tape: &mut Tape<'_>, x: &Var, (layer, i): (&Layer, usize), rows: &Rows, by: Onlookers<'_>) -> Var {
+        let (qkv, shape) = (self.qkv(tape, x, layer), self.config.attention_shape(i));
+        if let Some(probe) = by.probe {
+            let input = AttentionInput { qkv: &qkv, shape, rope: &rows.rope, places: &rows.places };
+            probe.attention(tape, i + 1, input);
+        }
+        let out = tape.attention(&qkv, shape, &rows.rope, &rows.places, &rows.documents);
+        self.after_attention(tape, x, &out, layer, by.load.map(|load| (load, i)))
     }
 
     /// Queries, keys and values of the residual stream.

@@ -18,7 +18,7 @@ use tutelage_tensor::{ParamId, Params};
 pub use cached::{Cache, Part};
 pub use config::DecoderConfig;
 pub use family::Family;
-pub use forward::Input;
+pub use forward::{AttentionInput, Input, Onlookers, Probe};
 pub(crate) use layout::{Layout, Stored};
 pub use options::{ExpertOptions, Options};
 use rope::Rope;

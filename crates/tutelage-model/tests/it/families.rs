@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tutelage_model::{Decoder, Input};
+use tutelage_model::{Decoder, Input, Onlookers};
 use tutelage_tensor::{Grads, Precision, Tape};
 use tutelage_testkit::{Fixture, assert_close};
 
@@ -60,7 +60,7 @@ fn gradients(model: &Decoder, ids: &[i32], labels: Vec<i32>) -> (f64, Grads) {
     let (mut grads, mut tape, load) =
         (Grads::zeros(model.params()), Tape::training(model.params()), model.new_load(1.0));
     let input = Input { ids, positions: &positions, documents: std::slice::from_ref(&document) };
-    let hidden = model.hidden_with_load(&mut tape, input, load.as_ref());
+    let hidden = model.watched(&mut tape, input, Onlookers { load: load.as_ref(), probe: None });
     let (loss, _) = tape.linear_loss_backward(&hidden, model.head(), None, &CrossEntropy(labels), &mut grads);
     let balance = load.map_or(0.0, |load| load.loss() * model.config().options.experts.as_ref().unwrap().balance);
     (loss[0] + balance, grads)

@@ -5,6 +5,7 @@ use tutelage_model::DecoderConfig;
 use tutelage_tensor::Isa;
 use tutelage_tensor::kernels::linear_loss::LossMemory;
 
+use super::features::FeatureBytes;
 use super::{CachePlan, FirstWeights, Plan, Stage, TeacherSource, TokenizerPlan, TrainPlan};
 
 /// One stage of the plan. Numbers that do not apply are zero.
@@ -142,6 +143,14 @@ impl Plan {
             Some(n) => (n, train.model.fixed_bytes() + 20 * n),
         };
         let memory = train.model.step_bytes(loss, train.recompute).saturating_add(state);
+        let memory = match (&config.distillation, &teachers[..]) {
+            (Some(distillation), [teacher]) => {
+                let models = (&train.model, &teacher.config);
+                let inside = FeatureBytes::of(&distillation.features, models, self.precision.activation(), rows);
+                memory.saturating_add(inside.state + inside.step)
+            }
+            _ => memory,
+        };
         let flops = train.model.training_flops(seq_len, adapters.is_some());
         PlanRow {
             stage: format!("train/{}", train.name),

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod cost;
+mod features;
 mod models;
 mod objective;
 mod resolve;

@@ -1,8 +1,10 @@
 //! How a teacher enters the loss of a run.
 
 use tutelage_loss::{Divergence, Schedule, StudentTemperature};
+use tutelage_model::DecoderConfig;
 use tutelage_train::{Distillation, TemperatureSchedule, Weights};
 
+use super::features::{describe, features};
 use super::{MemberPlan, TeacherSource};
 use crate::RecipeError;
 use crate::spec::{RowTemperatureSpec, RunSpec, ScheduleSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec};
@@ -15,7 +17,7 @@ const WEIGHTS: (f64, f64) = (0.0, 1e3);
 pub(super) fn distillation(
     run: &RunSpec,
     teacher: &TeacherSpec,
-    source: &TeacherSource,
+    (student, source): (&DecoderConfig, &TeacherSource),
     steps: u64,
 ) -> Result<Distillation, RecipeError> {
     let of = Of { run, steps };
@@ -50,6 +52,10 @@ pub(super) fn distillation(
         temperature_squared: teacher.temperature_squared,
         tail: teacher.tail,
         guided: teacher.guided,
+        features: match &teacher.features {
+            Some(spec) => features(run, spec, (student, source), steps)?,
+            None => Vec::new(),
+        },
     };
     let kind = source.targets();
     let wrong = distillation.objectives(steps).find_map(|objective| objective.check(kind).err());
@@ -150,5 +156,5 @@ pub(super) fn objective(run: &RunSpec, taught: Option<(&TeacherSource, &Distilla
         (Some(alpha), ..) => out += &format!(", alpha {alpha}"),
         _ => {}
     }
-    out
+    out + &teacher.features.as_ref().map(describe).unwrap_or_default()
 }

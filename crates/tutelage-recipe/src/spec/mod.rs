@@ -8,6 +8,7 @@ macro_rules! defaults {
 }
 
 mod claim;
+mod features;
 mod model;
 mod schedule;
 mod server;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use claim::{ClaimRowSpec, ClaimSpec};
+pub use features::{AttentionSpec, FeaturesSpec, HiddenSpec};
 pub use model::{LoraSpec, ModelSpec, SizesSpec, StoredSpec, TokenizerSpec};
 pub use schedule::{ScheduleSpec, ShapeSpec};
 pub use server::ServerSpec;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::ScheduleSpec;
+use super::{FeaturesSpec, ScheduleSpec};
 
 /// `[runs.teacher]`: give `run` or `model` for a live teacher, `cache`, `server` with `top_k`, or `members`; and `alpha`, or `text_weight` and
 /// `teacher_weight`.
@@ -56,6 +56,9 @@ pub struct TeacherSpec {
     /// Whether only tokens are taught that the teacher finds most likely itself.
     #[serde(default)]
     pub guided: bool,
+    /// What is compared inside of both models, beside the distributions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<FeaturesSpec>,
     /// Weight of the teacher: `(1 - alpha) CE + alpha D`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<ScheduleSpec>,

@@ -1,5 +1,6 @@
-//! Tokenizers out of files.
+//! Tokenizers out of files; comparisons inside of two models.
 
 #![allow(clippy::unwrap_used)]
 
+mod features;
 mod golden;

@@ -25,7 +25,7 @@ fn ten_steps_agree_with_pytorch() {
     };
     for kind in KINDS {
         let fixture = Fixture::open(fixtures.join(format!("{kind}.safetensors")));
-        let mut learner = Learner::new(Decoder::load(&fixtures.join(kind), &device, Precision::F32).unwrap());
+        let mut learner = Learner::new(Decoder::load(&fixtures.join(kind), &device, Precision::F32).unwrap(), &config);
         let ids = fixture.ints("ids");
         let labels = fixture.ints("labels").into_iter().map(|label| label.max(IGNORED)).collect();
         let n = ids.len();
@@ -78,7 +78,7 @@ fn adapters_learn() {
     let batch =
         Batch { ids, labels, positions: (0..24).collect(), documents, routes: vec![], sequences: vec![(0, rows)] };
     for precision in [Precision::F32, Precision::Bf16] {
-        let mut learner = Learner::new(stored.adapted(&device, precision, lora.clone(), 3).unwrap());
+        let mut learner = Learner::new(stored.adapted(&device, precision, lora.clone(), 3).unwrap(), &config);
         let losses: Vec<f64> = (0..12)
             .map(|step| learner.step(std::slice::from_ref(&batch), &config, step, None).unwrap().losses.loss)
             .collect();
@@ -87,7 +87,7 @@ fn adapters_learn() {
         create_folder(&folder).unwrap();
         learner.into_model().save_adapters(&folder).unwrap();
         let merged = StoredModel::open(&fixtures.join("qwen3")).unwrap().merged(&folder).unwrap();
-        let mut merged = Learner::new(merged.decoder(Params::new(&device, precision)).unwrap());
+        let mut merged = Learner::new(merged.decoder(Params::new(&device, precision)).unwrap(), &config);
         let after = merged.step(std::slice::from_ref(&batch), &config, 0, None).unwrap().losses.loss;
         assert!(after < losses[11] + 0.05, "merged: {after} after {losses:?}");
         remove_folder(&folder).unwrap();

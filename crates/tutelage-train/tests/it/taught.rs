@@ -31,7 +31,7 @@ fn step(distillation: &Distillation, micro_batch_size: usize) -> StepOutcome {
     let batches: Vec<Batch> = indices.chunks(micro_batch_size).map(|indices| Batch::new(&set, indices)).collect();
     let device = Device::cpu(2, Isa::detect()).unwrap();
     let model = tutelage_model::Decoder::random(crate::decoder_config(24), &device, Precision::F32, 3).unwrap();
-    Learner::new(model).step(&batches, &config, 0, Some(&Sparse)).unwrap()
+    Learner::new(model, &config).step(&batches, &config, 0, Some(&Sparse)).unwrap()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Distance between two models' attention maps, block by block.
 //!
 //! `sum over heads and rows of KL(A_teacher || A_student)`, where a row of `A` is a query's softmax over the keys that it sees
-//! (2406.19112, section 3.1). As in attention itself no map exists: the forward pass keeps two log-sum-exps a query, the
+//! (2406.19112). As in attention itself no map exists: the forward pass keeps two log-sum-exps a query, the
 //! backward pass computes scores again. The gradient of a student's scores is `A_student - A_teacher`.
 
 mod backward;
