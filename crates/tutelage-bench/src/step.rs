@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tutelage_data::{Batch, PackedSet, Shard, ShardWriter, Tail};
+use tutelage_loss::features::{FeatureKind, TapKind};
 use tutelage_loss::{Divergence, Objective, Schedule, TargetKind, Teacher};
-use tutelage_model::Decoder;
+use tutelage_model::{Decoder, DecoderConfig};
 use tutelage_run::{RandomStream, StopFlag, create_folder, hash_bytes, peak_memory_bytes, remove_folder};
 use tutelage_teacher::cache::{self, CacheHeader, Kept, ModelSource};
 use tutelage_teacher::remote::{RemoteSource, RemoteTeacher, ServerConfig, TokenizerProbe};
 use tutelage_teacher::{CacheError, CachedTeacher, LiveTeacher};
 use tutelage_tensor::{Device, Params, Precision};
-use tutelage_train::{Distillation, Learner, TrainConfig};
+use tutelage_train::{Distillation, FeatureSchedule, Learner, TrainConfig};
 
 use crate::{BenchError, Shape, median, stand_in};
 
@@ -40,6 +41,8 @@ pub struct StepRequest {
     pub teacher: TeacherKind,
     /// Name of the distance to the teacher, see [`Divergence::named`].
     pub divergence: String,
+    /// Names of what is compared inside of a live teacher and the student, in every block, see [`FeatureKind::named`].
+    pub features: Vec<String>,
     /// Steps that are timed, after three that are not.
     pub repeats: usize,
     /// Whether blocks are computed again on the way back.
@@ -121,7 +124,7 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
     let objective = Objective { divergence, ..Objective::TEXT };
     objective.check(targets).map_err(|found| BenchError::Request(found.to_owned()))?;
     let teacher = teacher(request, device, &set, folder)?;
-    let train = train_config(request, divergence, n_steps);
+    let train = TrainConfig { distillation: distillation(request, divergence)?, ..train_config(request, n_steps) };
     let mut learner = Learner::new(student, &train);
     let mut run = |step: usize| -> Result<f64, BenchError> {
         let indices: Vec<usize> = (0..shape.batch_size).map(|i| step * shape.batch_size + i).collect();
@@ -150,7 +153,7 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
     let seconds = median(times);
     let loss_memory = config.loss_memory(device.isa(), Precision::Bf16.activation(), shape.tokens());
     let teacher_flops =
-        if request.teacher == TeacherKind::Live { shape.teacher_config().forward_flops(shape.seq_len) } else { 0 };
+        if request.teacher == TeacherKind::Live { teacher_config(request).forward_flops(shape.seq_len) } else { 0 };
     let flops = (config.training_flops(shape.seq_len, false) + teacher_flops) as f64 * shape.tokens() as f64;
     Ok(StepTimes {
         shape: shape.clone(),
@@ -205,12 +208,12 @@ fn teacher(
     Ok(match request.teacher {
         TeacherKind::None => None,
         TeacherKind::Live => {
-            let model = Decoder::random_in(shape.teacher_config(), Params::frozen(device, Precision::Bf16), 2)?;
+            let model = Decoder::random_in(teacher_config(request), Params::frozen(device, Precision::Bf16), 2)?;
             Some(Box::new(LiveTeacher::new(model, shape.vocab_size)))
         }
         TeacherKind::Cache => {
             // Which teacher it was does not matter to the reader; a small one writes it quickly.
-            let config = tutelage_model::DecoderConfig { n_layers: 1, ..shape.config() };
+            let config = DecoderConfig { n_layers: 1, ..shape.config() };
             let model = Decoder::random(config, device, Precision::Bf16, 2)?;
             let sequences: Vec<usize> = (0..set.n_sequences()).collect();
             let header = CacheHeader::new(set, &sequences, &hash_bytes(b"bench teacher"), shape.vocab_size, KEPT);
@@ -239,8 +242,39 @@ fn teacher(
     })
 }
 
-fn train_config(request: &StepRequest, divergence: Divergence, n_steps: usize) -> TrainConfig {
-    let taught = request.teacher != TeacherKind::None;
+fn distillation(request: &StepRequest, divergence: Divergence) -> Result<Option<Distillation>, BenchError> {
+    if !request.features.is_empty() && request.teacher != TeacherKind::Live {
+        return Err(BenchError::Request("features are compared with a live teacher's".to_owned()));
+    }
+    if request.teacher == TeacherKind::None {
+        return Ok(None);
+    }
+    let d_teacher = teacher_config(request).d_model;
+    let feature = |name: &String| {
+        let kind = FeatureKind::named(name).map_err(BenchError::Request)?;
+        let projection = (kind.tap() != TapKind::Maps).then_some(d_teacher);
+        let pairs = (1..=request.shape.n_layers).map(|layer| (layer, layer)).collect();
+        Ok(FeatureSchedule { kind, weight: Schedule::constant(1.0), pairs, projection })
+    };
+    let features = request.features.iter().map(feature).collect::<Result<_, BenchError>>()?;
+    Ok(Some(Distillation { divergence, features, ..Distillation::mix(Schedule::constant(0.9)) }))
+}
+
+/// A live teacher's sizes: with as many heads as the student where attention is compared.
+fn teacher_config(request: &StepRequest) -> DecoderConfig {
+    let config = request.shape.teacher_config();
+    match request.features.iter().any(|name| name == FeatureKind::AttentionKl.name()) {
+        true => DecoderConfig {
+            n_heads: config.n_heads / 2,
+            n_kv_heads: config.n_kv_heads / 2,
+            d_head: 2 * config.d_head,
+            ..config
+        },
+        false => config,
+    }
+}
+
+fn train_config(request: &StepRequest, n_steps: usize) -> TrainConfig {
     TrainConfig {
         steps: n_steps as u64,
         batch_size: request.shape.batch_size,
@@ -257,7 +291,7 @@ fn train_config(request: &StepRequest, divergence: Divergence, n_steps: usize) -
         checkpoint_every: u64::MAX,
         keep_checkpoints: 1,
         snapshots: Vec::new(),
-        distillation: taught.then(|| Distillation { divergence, ..Distillation::mix(Schedule::constant(0.9)) }),
+        distillation: None,
         teacher_flops: 0,
     }
 }
@@ -275,6 +309,7 @@ mod tests {
             shape: Shape::parse("256,4,4,2,704,8192,2,256").unwrap(),
             teacher: TeacherKind::None,
             divergence: "forward_kl".to_owned(),
+            features: Vec::new(),
             repeats: 1,
             recompute: false,
             scratch: std::env::temp_dir(),

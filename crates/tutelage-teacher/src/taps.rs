@@ -58,9 +58,12 @@ impl Probe for Taps {
     }
 }
 
+/// Rows of all parts, or maps of each.
+type OfTap = (Vec<Tensor>, Vec<(usize, AttentionMaps)>);
+
 /// Features of a batch from those of its parts, each with its first row.
 pub(crate) fn joined(device: &Device, n_taps: usize, parts: Vec<(usize, Vec<Found>)>) -> Vec<Feature> {
-    let mut by_tap: Vec<(Vec<Tensor>, Vec<(usize, AttentionMaps)>)> = (0..n_taps).map(|_| Default::default()).collect();
+    let mut by_tap: Vec<OfTap> = (0..n_taps).map(|_| OfTap::default()).collect();
     for (first, found) in parts {
         for ((rows, maps), found) in by_tap.iter_mut().zip(found) {
             match found {
@@ -69,7 +72,7 @@ pub(crate) fn joined(device: &Device, n_taps: usize, parts: Vec<(usize, Vec<Foun
             }
         }
     }
-    let feature = |(mut rows, parts): (Vec<Tensor>, Vec<_>)| match (rows.len(), parts.is_empty()) {
+    let feature = |(mut rows, parts): OfTap| match (rows.len(), parts.is_empty()) {
         (_, false) => Feature::Maps(Arc::new(TeacherMaps { parts })),
         (1, true) => Feature::Rows(rows.swap_remove(0)),
         _ => Feature::Rows(Tensor::stack(device, &rows)),

@@ -261,6 +261,10 @@ pub(crate) enum Bench {
         /// Distance to the teacher by its name in recipes, with its setting: jsd:0.5, skew_kl:0.1
         #[arg(long, value_name = "NAME[:VALUE]", default_value = "forward_kl")]
         divergence: String,
+        /// What is compared inside of a live teacher and the student, in every block: hidden_mse, hidden_cosine, channels,
+        /// attention_kl (the teacher then has wider heads, not more)
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        features: Vec<String>,
         /// Steps that are timed
         #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
         repeats: u16,

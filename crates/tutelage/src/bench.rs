@@ -47,7 +47,7 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
             }
             print_generate(&found, &ceilings)
         }
-        Bench::Step { shape, experts, teacher, divergence, repeats, recompute, json } => {
+        Bench::Step { shape, experts, teacher, divergence, features, repeats, recompute, json } => {
             let request = StepRequest {
                 shape: Shape::parse(&shape.shape)?.with_experts(experts),
                 teacher: match teacher {
@@ -57,6 +57,7 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
                     BenchTeacher::Remote => TeacherKind::Remote,
                 },
                 divergence,
+                features,
                 repeats: usize::from(repeats),
                 recompute,
                 scratch: std::env::temp_dir(),

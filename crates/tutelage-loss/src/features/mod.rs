@@ -86,6 +86,16 @@ impl FeatureKind {
         }
     }
 
+    /// The kind of that name.
+    ///
+    /// # Errors
+    /// When there is none: names those there are.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| format!("unknown comparison '{name}'; one of {}", known()))
+    }
+
     /// Its place in [`Self::ALL`].
     pub fn index(self) -> usize {
         self as usize

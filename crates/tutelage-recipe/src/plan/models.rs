@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tutelage_model::{DecoderConfig, Family, GgufFile, LoraConfig, Options, RopeScaling, StoredModel};
+use tutelage_model::{DecoderConfig, ExpertOptions, Family, GgufFile, LoraConfig, Options, RopeScaling, StoredModel};
 use tutelage_token::{MIN_VOCAB, Tokenizer};
 
 use crate::RecipeError;
-use crate::spec::{LoraSpec, ModelSpec, RecipeSpec, SizesSpec, StoredSpec};
+use crate::spec::{ExpertsSpec, LoraSpec, ModelSpec, RecipeSpec, SizesSpec, StoredSpec};
 use crate::stored::Beside;
 
 // Ids of `<s>` and `</s>` in a tokenizer that is trained here.
@@ -101,7 +101,7 @@ pub(super) fn resolve(
 
 fn new_model(sizes: &SizesSpec, vocab_size: usize, (bos, eos): (u32, u32), seq_len: usize) -> DecoderConfig {
     DecoderConfig {
-        family: Family::InternLm2,
+        family: if sizes.experts.is_some() { Family::Mixtral } else { Family::InternLm2 },
         vocab_size,
         d_model: sizes.d_model,
         n_layers: sizes.n_layers,
@@ -111,7 +111,7 @@ fn new_model(sizes: &SizesSpec, vocab_size: usize, (bos, eos): (u32, u32), seq_l
         d_head: sizes.d_model / sizes.n_heads.max(1),
         d_ff: sizes.d_ff,
         tied_embeddings: false,
-        options: Options::default(),
+        options: Options { experts: sizes.experts.as_ref().map(experts), ..Options::default() },
         max_positions: sizes.max_positions.unwrap_or(seq_len),
         rope_theta: sizes.rope_theta,
         rope_scaling: RopeScaling::None,
@@ -121,6 +121,10 @@ fn new_model(sizes: &SizesSpec, vocab_size: usize, (bos, eos): (u32, u32), seq_l
         eos,
         more_eos: Vec::new(),
     }
+}
+
+fn experts(spec: &ExpertsSpec) -> ExpertOptions {
+    ExpertOptions { n_experts: spec.n_experts, n_active: spec.n_active, balance: spec.balance }
 }
 
 fn stored_model(name: &str, spec: &StoredSpec, tokenizer: &TokenizerPlan) -> Result<ModelPlan, RecipeError> {

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use claim::{ClaimRowSpec, ClaimSpec};
 pub use features::{AttentionSpec, FeaturesSpec, HiddenSpec};
-pub use model::{LoraSpec, ModelSpec, SizesSpec, StoredSpec, TokenizerSpec};
+pub use model::{ExpertsSpec, LoraSpec, ModelSpec, SizesSpec, StoredSpec, TokenizerSpec};
 pub use schedule::{ScheduleSpec, ShapeSpec};
 pub use server::ServerSpec;
 pub use teacher::{MemberSpec, RowTemperatureSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec};

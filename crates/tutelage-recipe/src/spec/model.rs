@@ -22,13 +22,13 @@ pub struct TokenizerSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Table", untagged)]
 pub enum ModelSpec {
-    /// A new InternLM2 decoder.
+    /// A new decoder.
     New(SizesSpec),
     /// A model that is stored.
     Stored(StoredSpec),
 }
 
-/// Sizes of a new InternLM2 decoder.
+/// Sizes of a new decoder: InternLM2's, or with experts Mixtral's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SizesSpec {
@@ -55,6 +55,22 @@ pub struct SizesSpec {
     /// Deviation of the initial weights.
     #[serde(default = "init_std")]
     pub init_std: f64,
+    /// Experts in place of each feed-forward: the model is then a Mixtral decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts: Option<ExpertsSpec>,
+}
+
+/// `[models.NAME.experts]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpertsSpec {
+    /// Experts of a block, each of width `d_ff`.
+    pub n_experts: usize,
+    /// Experts that a token goes to.
+    pub n_active: usize,
+    /// Weight of the loss that keeps their use even.
+    #[serde(default = "balance")]
+    pub balance: f64,
 }
 
 /// A stored model: training goes on from its weights, or it teaches as it is.
@@ -101,4 +117,5 @@ defaults! {
     rope_theta: f64 = 10_000.0;
     norm_eps: f64 = 1e-5;
     init_std: f64 = 0.02;
+    balance: f64 = 0.01;
 }
