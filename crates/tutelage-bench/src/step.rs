@@ -121,6 +121,10 @@ fn in_folder(request: &StepRequest, device: &Device, folder: &Path) -> Result<St
     let whole = matches!(request.teacher, TeacherKind::None | TeacherKind::Live);
     let targets = if whole { TargetKind::Whole } else { TargetKind::TopPK };
     let divergence: Divergence = request.divergence.parse().map_err(BenchError::Request)?;
+    if divergence.is_of_own_tokens() {
+        let found = format!("{divergence} needs tokens that the student drew, and the bench has texts");
+        return Err(BenchError::Request(found));
+    }
     let objective = Objective { divergence, ..Objective::TEXT };
     objective.check(targets).map_err(|found| BenchError::Request(found.to_owned()))?;
     let teacher = teacher(request, device, &set, folder)?;

@@ -6,6 +6,7 @@
 //!   keys and values lie in pages that prompts which begin alike share. What it writes comes as [`Event`]s.
 //! - [`Grammar`], [`Constraint`]: texts that keep to a JSON schema or a regular expression.
 //! - [`beam_search`]: the texts that are likeliest as a whole.
+//! - [`rollouts`]: texts that a model writes while it learns.
 //! - [`Sampling`]: how tokens are drawn. A text depends on its request alone, not on what is written beside it.
 
 mod beam;
@@ -18,6 +19,7 @@ mod generator;
 mod logits;
 mod pages;
 mod request;
+mod rollout;
 mod sampling;
 mod stop;
 
@@ -29,4 +31,5 @@ pub use error::GenerateError;
 pub use folder::{read_chat_template, read_tokenizer};
 pub use generator::Generator;
 pub use request::{Event, Request, RequestId, StopReason};
+pub use rollout::{RolloutPrompt, rollouts};
 pub use sampling::{Sampling, TokenLogprobs};

@@ -64,6 +64,21 @@ impl Objective {
     pub fn check(&self, targets: TargetKind) -> Result<(), &'static str> {
         let is_plain = self.temperature == Temperature::Fixed(1.0);
         let truncated = targets != TargetKind::Whole;
+        if self.divergence.is_of_own_tokens() {
+            let same = self.student_temperature == StudentTemperature::Fixed(1.0);
+            if truncated {
+                return Err(
+                    "sampled_reverse_kl asks how likely the very token is that was drawn, which truncated targets need \
+                            not have; choose a live teacher",
+                );
+            }
+            if !is_plain || !same || self.temperature_squared || self.guided || self.tail {
+                return Err(
+                    "sampled_reverse_kl is an estimate at temperature 1 over all tokens that were drawn: without other \
+                            temperatures, guided or tail",
+                );
+            }
+        }
         if targets == TargetKind::Samples {
             if !is_plain {
                 return Err("samples are drawn at temperature 1, so the teacher's temperature cannot be another");

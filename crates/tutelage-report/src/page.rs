@@ -201,11 +201,12 @@ fn charts(run: &RunData) -> String {
     let mut add = |title: &str, y: &str, series: Vec<Series>| out.push_str(&line_chart(title, "tokens", y, &series));
     add("Held-out loss (a sample of the held-out sequences)", "nats per token", series(run, |m| m.heldout_loss));
     // The first steps fall from log(vocabulary) and would flatten the rest.
-    let late = |m: &MetricsRecord| (m.lm_loss < 6.0).then_some(m.lm_loss);
+    let late = |m: &MetricsRecord| m.lm_loss.filter(|loss| *loss < 6.0);
     add("Training loss: cross-entropy with the text", "nats per token", series(run, late));
     add("Distance to the teacher", "per token", series(run, |m| m.kd_loss));
     add("Learning rate", "lr", series(run, |m| Some(m.lr)));
     add("KL to the teacher at temperature 1", "nats per token", series(run, |m| m.kl));
+    add("Share of tokens that the student wrote itself", "share", series(run, |m| m.own));
     let names: BTreeSet<&String> =
         run.models.iter().flat_map(|model| &model.metrics).flat_map(|m| m.features.keys()).collect();
     for name in names {

@@ -15,8 +15,9 @@ pub struct MetricsRecord {
     pub tokens: u64,
     /// The objective, per token.
     pub loss: f64,
-    /// Cross-entropy with the text, in nats per token.
-    pub lm_loss: f64,
+    /// Cross-entropy with the text, in nats per token, where there was text since the line before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lm_loss: Option<f64>,
     /// Distance to the teacher as the objective has it, per taught token, where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub kd_loss: Option<f64>,
@@ -28,6 +29,9 @@ pub struct MetricsRecord {
     /// Share of the tokens that are taught, where not all are.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub taught: Option<f64>,
+    /// Share of the learned tokens that the student wrote itself, where it writes any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub own: Option<f64>,
     /// What is compared inside of student and teacher, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub features: BTreeMap<String, FeatureRecord>,

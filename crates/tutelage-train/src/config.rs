@@ -42,6 +42,13 @@ pub struct TrainConfig {
     pub teacher_flops: u64,
 }
 
+impl TrainConfig {
+    /// How the student's own texts are learned from, if they are.
+    pub fn on_policy(&self) -> Option<&OnPolicy> {
+        self.distillation.as_ref()?.on_policy.as_ref()
+    }
+}
+
 /// How a teacher's targets enter the loss: an [`Objective`] whose numbers change over the steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Distillation {
@@ -61,6 +68,22 @@ pub struct Distillation {
     pub guided: bool,
     /// What is compared inside of both models, each kind at most once.
     pub features: Vec<FeatureSchedule>,
+    /// How the student's own texts are learned from, if they are.
+    pub on_policy: Option<OnPolicy>,
+}
+
+/// Learning from the student's own continuations of texts (generalised knowledge distillation: 2306.13649, algorithm 1).
+///
+/// Departures: each sequence of a batch is drawn to be the student's own or not, where the paper draws for a batch; a sequence is
+/// continued document by document, each from its first tokens and no further than it went.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OnPolicy {
+    /// Chance of a sequence to be the student's own.
+    pub fraction: Schedule,
+    /// Tokens of each document that are kept; documents without more are left out.
+    pub prompt_tokens: usize,
+    /// Temperature at which the student writes.
+    pub temperature: f64,
 }
 
 /// A [`FeatureTerm`] over the steps.
@@ -121,6 +144,7 @@ impl Distillation {
             tail: false,
             guided: false,
             features: Vec::new(),
+            on_policy: None,
         }
     }
 

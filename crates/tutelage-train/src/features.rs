@@ -70,9 +70,13 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn of(batches: &[Batch]) -> Self {
-        let documents = |batch: &Batch| TapKind::Means.segments(&batch.labels, &batch.documents).n();
-        Self { rows: batches.iter().map(Batch::n_targets).sum(), documents: batches.iter().map(documents).sum() }
+    pub(crate) fn of<'b>(batches: impl Iterator<Item = &'b Batch>) -> Self {
+        let mut out = Self::default();
+        for batch in batches {
+            out.rows += batch.n_targets();
+            out.documents += TapKind::Means.segments(&batch.labels, &batch.documents).n();
+        }
+        out
     }
 
     fn divisor(self, term: &FeatureTerm, n_heads: usize) -> f64 {

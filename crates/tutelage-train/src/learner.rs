@@ -6,6 +6,7 @@ use tutelage_model::Decoder;
 use tutelage_tensor::Grads;
 
 use crate::features::Projections;
+use crate::on_policy::StepBatches;
 use crate::optimizer::{Moments, grad_norm, update};
 use crate::step::{Student, accumulate};
 use crate::{Losses, TrainConfig, TrainError};
@@ -62,6 +63,30 @@ impl Learner {
     pub fn step(
         &mut self,
         batches: &[Batch],
+        config: &TrainConfig,
+        step: u64,
+        teacher: Option<&dyn Teacher>,
+    ) -> Result<StepOutcome, TrainError> {
+        self.run((batches, &[]), config, step, teacher)
+    }
+
+    /// The same where some batches may be the student's own texts.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn step_on(
+        &mut self,
+        batches: &StepBatches,
+        config: &TrainConfig,
+        step: u64,
+        teacher: Option<&dyn Teacher>,
+    ) -> Result<StepOutcome, TrainError> {
+        self.run((&batches.text, &batches.own), config, step, teacher)
+    }
+
+    fn run(
+        &mut self,
+        batches: (&[Batch], &[Batch]),
         config: &TrainConfig,
         step: u64,
         teacher: Option<&dyn Teacher>,

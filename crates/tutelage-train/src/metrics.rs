@@ -16,11 +16,19 @@ pub struct Interval {
     sums: Losses,
     #[serde(default)]
     balance: Option<f64>,
+    /// Steps without a token of text.
+    #[serde(default)]
+    without_text: u64,
+    /// Steps in which no token was taught.
+    #[serde(default)]
+    untaught: u64,
 }
 
 impl Interval {
     pub(crate) fn add(&mut self, losses: Losses, balance: Option<f64>) {
         self.steps += 1;
+        self.without_text += u64::from(losses.own == 1.0);
+        self.untaught += u64::from(losses.taught == 0.0);
         self.sums = self.sums.zip(losses, |sum, x| sum + x);
         if let Some(balance) = balance {
             *self.balance.get_or_insert(0.0) += balance;
@@ -30,6 +38,18 @@ impl Interval {
     /// Mean balance loss, where there are experts.
     pub(crate) fn balance(&self) -> Option<f64> {
         self.balance.map(|sum| sum / self.steps.max(1) as f64)
+    }
+
+    /// Mean cross-entropy with the text over the steps that had any.
+    pub(crate) fn lm(&self) -> Option<f64> {
+        let with_text = self.steps - self.without_text;
+        (with_text > 0).then(|| self.sums.lm / with_text as f64)
+    }
+
+    /// Mean distance to the teacher over the steps in which it taught.
+    pub(crate) fn kd(&self) -> Option<f64> {
+        let taught = self.steps - self.untaught;
+        (taught > 0).then(|| self.sums.kd / taught as f64)
     }
 
     /// Means over the steps.
@@ -97,6 +117,8 @@ impl Recorder {
         self.metrics.append(record)?;
         self.throughput.append(&throughput)?;
         let optional = [
+            ("train/lm_loss", record.lm_loss),
+            ("train/own", record.own),
             ("train/kd_loss", record.kd_loss),
             ("train/balance_loss", record.balance_loss),
             ("train/kl", record.kl),
@@ -109,7 +131,6 @@ impl Recorder {
         ];
         let mut scalars = vec![
             ("train/loss", record.loss),
-            ("train/lm_loss", record.lm_loss),
             ("schedule/lr", record.lr),
             ("train/grad_norm", record.grad_norm),
             ("throughput/tokens_per_second", tokens_per_second),

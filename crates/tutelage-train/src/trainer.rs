@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
-use tutelage_data::{Batch, PackedSet, SequenceOrder};
+use tutelage_data::{PackedSet, SequenceOrder};
 use tutelage_loss::Teacher;
 use tutelage_loss::features::FeatureTerm;
 use tutelage_model::Decoder;
@@ -13,6 +13,7 @@ use tutelage_run::{Event, Hash, Observer, StopFlag};
 
 use crate::checkpoint::{self, State};
 use crate::metrics::{Interval, Lengths, Recorder};
+use crate::on_policy::{Continue, StepBatches};
 use crate::{Learner, Losses, StepOutcome, TrainConfig, TrainError};
 
 /// Why a model could not be kept.
@@ -34,6 +35,8 @@ pub struct Job<'a> {
     pub evaluate: &'a mut (dyn FnMut(&Decoder) -> f64 + 'a),
     /// Keeps the model of a step that is among the configuration's snapshots.
     pub snapshot: &'a mut (dyn FnMut(&Decoder, u64) -> Result<(), SnapshotError> + 'a),
+    /// Lets the model continue texts, where the configuration says that it learns from its own.
+    pub continue_texts: Option<&'a Continue<'a>>,
     /// Name of the stage, for events.
     pub stage: &'a str,
     /// What it does, for events.
@@ -94,9 +97,15 @@ pub fn train(
             return Ok(Outcome::Stopped { step: at.step });
         }
         let indices = order.step(at.step, config.batch_size);
-        let micro = indices.chunks(config.micro_batch_size);
-        let batches: Vec<Batch> = micro.map(|indices| Batch::new(job.set, indices)).collect();
-        let result = learner.step(&batches, config, at.step, job.teacher)?;
+        let batches = match (config.on_policy(), job.continue_texts) {
+            (Some(own), Some(continue_texts)) => {
+                StepBatches::partly_own(job.set, &indices, (config, own), at.step, |prompts| {
+                    continue_texts(learner.model(), prompts)
+                })
+            }
+            _ => StepBatches::of_text(job.set, &indices, config.micro_batch_size),
+        };
+        let result = learner.step_on(&batches, config, at.step, job.teacher)?;
         if !result.updated {
             return Err(diverged(&result, at.step, saved, &checkpoints));
         }
@@ -203,10 +212,13 @@ fn report(
         step: at.step,
         tokens: at.tokens,
         loss: means.loss,
-        lm_loss: means.lm,
-        kd_loss: taught.map(|_| means.kd),
+        lm_loss: at.interval.lm(),
+        kd_loss: taught.and_then(|_| at.interval.kd()),
         kl: taught.map(|_| means.kl),
-        taught: objective.filter(|objective| objective.guided).map(|_| means.taught),
+        taught: objective
+            .filter(|objective| objective.guided || objective.divergence.is_of_own_tokens())
+            .map(|_| means.taught),
+        own: taught.filter(|taught| taught.on_policy.is_some()).map(|_| means.own),
         features: feature_records(config, means, at.step - 1),
         balance_loss: at.interval.balance(),
         lr: config.lr.at(at.step - 1, config.steps),

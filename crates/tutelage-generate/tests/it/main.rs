@@ -8,4 +8,5 @@ mod constrained;
 mod drafted;
 mod oracle;
 mod requests;
+mod rollouts;
 mod support;

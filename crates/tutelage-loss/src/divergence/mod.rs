@@ -57,6 +57,8 @@ pub enum Divergence {
     Mse,
     /// Mean square of differences of centred logits.
     LogitMse,
+    /// Reverse KL by the tokens that the student drew itself, see `mixture/own.rs`.
+    SampledReverseKl,
 }
 
 /// Binds the formula of a divergence that is a sum over entries, and evaluates an expression with it.
@@ -97,6 +99,7 @@ macro_rules! with_formula {
                 $value
             }
             Divergence::LogitMse => unreachable!("logits are compared in `logit_mse`"),
+            Divergence::SampledReverseKl => unreachable!("tokens that the student drew have a form of their own"),
         }
     };
 }
@@ -113,6 +116,11 @@ impl Divergence {
     /// Whether the gradient is linear in `t`, so that counts of samples in the place of `t` leave it without bias.
     pub fn is_linear(self) -> bool {
         self.is_difference() || self == Divergence::Mse
+    }
+
+    /// Whether it says something of tokens that the student drew itself, and of no others.
+    pub fn is_of_own_tokens(self) -> bool {
+        self == Divergence::SampledReverseKl
     }
 
     /// Whether it is finite only where the teacher has some mass on every entry.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::Divergence;
 
 /// Every name, in words, and the setting that goes with it.
-const NAMES: [(&str, &str, Option<&str>); 9] = [
+const NAMES: [(&str, &str, Option<&str>); 10] = [
     ("forward_kl", "KL", None),
     ("reverse_kl", "reverse KL", None),
     ("jsd", "JSD", Some("beta")),
@@ -16,6 +16,7 @@ const NAMES: [(&str, &str, Option<&str>); 9] = [
     ("nll", "NLL", None),
     ("mse", "MSE", None),
     ("logit_mse", "MSE of logits", None),
+    ("sampled_reverse_kl", "reverse KL by the student's own tokens", None),
 ];
 
 /// What `beta` and `skew` may be at most: at 1 a skewed divergence is zero.
@@ -54,7 +55,8 @@ impl Divergence {
             "total_variation" => Self::TotalVariation,
             "nll" => Self::Nll,
             "mse" => Self::Mse,
-            _ => Self::LogitMse,
+            "logit_mse" => Self::LogitMse,
+            _ => Self::SampledReverseKl,
         })
     }
 
@@ -69,6 +71,7 @@ impl Divergence {
             Self::Nll => (6, None),
             Self::Mse => (7, None),
             Self::LogitMse => (8, None),
+            Self::SampledReverseKl => (9, None),
         }
     }
 }

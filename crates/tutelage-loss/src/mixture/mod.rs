@@ -1,6 +1,7 @@
 //! An [`Objective`] over the rows of a batch, as the engine's chunked linear-and-loss asks for it.
 
 mod general;
+mod own;
 mod softmax;
 mod tail;
 mod target;
@@ -63,6 +64,18 @@ impl Terms {
     pub fn from_sums(sums: &[f64]) -> Self {
         let &[text, teacher, lm, kd, kl, taught] = sums else { panic!("{} sums of {}", sums.len(), Self::N) };
         Self { text, teacher, lm, kd, kl, taught }
+    }
+
+    /// Both together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            text: self.text + other.text,
+            teacher: self.teacher + other.teacher,
+            lm: self.lm + other.lm,
+            kd: self.kd + other.kd,
+            kl: self.kl + other.kl,
+            taught: self.taught + other.taught,
+        }
     }
 
     fn write(self, sums: &mut [f64]) {
@@ -158,6 +171,9 @@ impl LogitObjective for Mixture<'_> {
         };
         let found = match target {
             Target::None => self.text_row(math, label, logits_v, gradient),
+            Target::Whole(teacher_v) if self.objective.divergence.is_of_own_tokens() => {
+                self.own_token(math, label, logits_v, teacher_v, gradient)
+            }
             _ if self.objective.rows_are_differences() => self.difference(math, label, logits_v, target, gradient),
             Target::Kept(kept) if self.objective.tail => self.with_tail(math, label, logits_v, &kept, gradient),
             target => self.general(math, label, logits_v, target, gradient),

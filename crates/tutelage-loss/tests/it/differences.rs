@@ -69,7 +69,7 @@ fn distance(divergence: Divergence, t: &[f64], q: &[f64]) -> f64 {
         Divergence::TotalVariation => t.iter().zip(q).map(|(t, q)| (t - q).abs() / 2.0).sum(),
         Divergence::Nll => -t.iter().zip(q).map(|(t, q)| t * q.ln()).sum::<f64>(),
         Divergence::Mse => t.iter().zip(q).map(|(t, q)| (t - q).powi(2)).sum(),
-        Divergence::LogitMse => unreachable!("not a distance between probabilities"),
+        Divergence::LogitMse | Divergence::SampledReverseKl => unreachable!("not a distance between probabilities"),
     }
 }
 

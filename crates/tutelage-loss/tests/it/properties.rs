@@ -305,3 +305,56 @@ fn rows_of_a_teacher_that_stand_for_nothing_get_no_mass() {
         }
     }
 }
+
+#[test]
+fn tokens_drawn_by_the_student_have_the_gradient_of_reverse_kl_on_average() {
+    let bench = Bench::new();
+    let (student, teacher) = (wave(V, 1, 2.0), wave(V, 2, 2.0));
+    let q = softmax(&student);
+    let objective = |divergence| Objective { divergence, ..Objective::mix(1.0) };
+    let (exact, expected) = bench.run(&student, &[0], objective(Divergence::ReverseKl), &bench.whole(&teacher));
+    // Every token that could be drawn, by how likely it is.
+    let (mut value, mut gradient) = (0.0, vec![0.0; V]);
+    for (y, q) in q.iter().enumerate() {
+        let sampled = objective(Divergence::SampledReverseKl);
+        let (found, slopes) = bench.run(&student, &[y as i32], sampled, &bench.whole(&teacher));
+        value += q * found.kd;
+        gradient.iter_mut().zip(slopes).for_each(|(sum, slope)| *sum += q * slope);
+        assert_close("kl", &[found.kl], &[exact.kl], 1e-5, 1e-5);
+        let by_hand = q.ln() - softmax(&teacher)[y].ln();
+        assert_close("value", &[found.kd, found.teacher], &[by_hand, by_hand], 1e-5, 1e-5);
+    }
+    assert_close("value", &[value], &[exact.kd], 1e-5, 1e-5);
+    assert_close("gradient", &gradient, &expected, 1e-6, 1e-4);
+}
+
+#[test]
+fn a_token_that_the_teacher_has_no_row_for_is_as_unlikely_as_can_be() {
+    let bench = Bench::new();
+    let (student, teacher) = (wave(V, 1, 2.0), wave(V, 2, 2.0));
+    let member = TeacherMember {
+        weight: 1.0,
+        hidden: bench.rows(&teacher),
+        params: &bench.params,
+        head: bench.head,
+        vocabulary: V - 5,
+    };
+    let targets = Targets::Soft(TeacherLogits::of(member));
+    let objective = Objective { divergence: Divergence::SampledReverseKl, ..Objective::mix(1.0) };
+    let (found, gradient) = bench.run(&student, &[V as i32 - 2], objective, &targets);
+    let expected = softmax(&student)[V - 2].ln() - f64::from(f32::MIN_POSITIVE).ln();
+    assert_close("value", &[found.kd], &[expected], 1e-4, 1e-5);
+    // What the student says of it gets less likely.
+    assert!(gradient[V - 2] > 0.0 && gradient.iter().all(|x| x.is_finite()));
+}
+
+#[test]
+fn tokens_of_the_student_need_whole_targets_at_temperature_one() {
+    let objective = Objective { divergence: Divergence::SampledReverseKl, ..Objective::mix(0.5) };
+    assert_eq!(objective.check(TargetKind::Whole), Ok(()));
+    assert!(objective.check(TargetKind::TopPK).unwrap_err().contains("choose a live teacher"));
+    let hot = Objective { temperature: Temperature::Fixed(2.0), ..objective };
+    for wrong in [hot, Objective { guided: true, ..objective }, Objective { temperature_squared: true, ..objective }] {
+        assert!(wrong.check(TargetKind::Whole).unwrap_err().contains("temperature 1"));
+    }
+}

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tutelage_model::DecoderConfig;
 use tutelage_tensor::Isa;
+use tutelage_tensor::kernels::attention::PAGE;
 use tutelage_tensor::kernels::linear_loss::LossMemory;
 
 use super::features::FeatureBytes;
@@ -151,7 +152,11 @@ impl Plan {
             }
             _ => memory,
         };
-        let flops = train.model.training_flops(seq_len, adapters.is_some());
+        // Keys and values of all texts of a step that the student may write itself.
+        let written = config.on_policy().map_or(0, |_| config.batch_size * seq_len.next_multiple_of(PAGE) / PAGE);
+        let pages = written * train.model.page_bytes(self.precision.activation());
+        let memory = memory.saturating_add(pages as u64);
+        let flops = train.model.training_flops(seq_len, adapters.is_some()) + train.writing_flops(seq_len);
         PlanRow {
             stage: format!("train/{}", train.name),
             what: train.objective.clone(),
@@ -181,6 +186,14 @@ impl Plan {
 }
 
 impl TrainPlan {
+    /// Floating-point operations of a token for what the student writes itself, on average.
+    fn writing_flops(&self, seq_len: usize) -> u64 {
+        let Some(own) = self.config.on_policy() else { return 0 };
+        let fractions = (0..self.config.steps).map(|step| own.fraction.at(step, self.config.steps));
+        let fraction = fractions.sum::<f64>() / self.config.steps.max(1) as f64;
+        (fraction * self.model.forward_flops(seq_len) as f64) as u64
+    }
+
     /// Weights of the adapters, where those learn.
     fn adapters(&self) -> Option<u64> {
         match &self.first {

@@ -5,6 +5,7 @@ mod cost;
 mod features;
 mod models;
 mod objective;
+mod on_policy;
 mod resolve;
 mod servers;
 mod several;

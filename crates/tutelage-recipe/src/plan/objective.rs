@@ -5,6 +5,7 @@ use tutelage_model::DecoderConfig;
 use tutelage_train::{Distillation, TemperatureSchedule, Weights};
 
 use super::features::{describe, features};
+use super::on_policy::{self, on_policy};
 use super::{MemberPlan, TeacherSource};
 use crate::RecipeError;
 use crate::spec::{RowTemperatureSpec, RunSpec, ScheduleSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec};
@@ -18,7 +19,7 @@ pub(super) fn distillation(
     run: &RunSpec,
     teacher: &TeacherSpec,
     (student, source): (&DecoderConfig, &TeacherSource),
-    steps: u64,
+    (seq_len, steps): (usize, u64),
 ) -> Result<Distillation, RecipeError> {
     let of = Of { run, steps };
     let student_temperature = match teacher.student_temperature {
@@ -56,6 +57,7 @@ pub(super) fn distillation(
             Some(spec) => features(run, spec, (student, source), steps)?,
             None => Vec::new(),
         },
+        on_policy: on_policy(run, teacher, source, seq_len, steps)?,
     };
     let kind = source.targets();
     let wrong = distillation.objectives(steps).find_map(|objective| objective.check(kind).err());
@@ -156,5 +158,6 @@ pub(super) fn objective(run: &RunSpec, taught: Option<(&TeacherSource, &Distilla
         (Some(alpha), ..) => out += &format!(", alpha {alpha}"),
         _ => {}
     }
-    out + &teacher.features.as_ref().map(describe).unwrap_or_default()
+    out += &teacher.features.as_ref().map(describe).unwrap_or_default();
+    out + &teacher.on_policy.as_ref().map(on_policy::describe).unwrap_or_default()
 }

@@ -125,7 +125,9 @@ fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<
     }
     let teacher = run.teacher.as_ref().map(|teacher| source(found, run, teacher, stages)).transpose()?;
     let distillation = match (&run.teacher, &teacher) {
-        (Some(spec), Some(source)) => Some(distillation(run, spec, (&model.config, source), training.steps)?),
+        (Some(spec), Some(source)) => {
+            Some(distillation(run, spec, (&model.config, source), (found.spec.data.seq_len, training.steps))?)
+        }
         _ => None,
     };
     // Of several, as if each taught every token: what share is whose is known when it has been counted.

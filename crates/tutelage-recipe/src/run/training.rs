@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use tutelage_data::PackedSet;
 use tutelage_eval::heldout_loss;
+use tutelage_generate::{RolloutPrompt, Sampling, rollouts};
 use tutelage_loss::Teacher;
 use tutelage_model::{Decoder, SaveOptions, StoredModel};
 use tutelage_run::{AtomicFolder, Event, Hash, create_folder, write_atomic};
 use tutelage_teacher::remote::RemoteTeacher;
 use tutelage_teacher::{CachedTeacher, LiveTeacher, Member, SeveralTeachers};
 use tutelage_tensor::Params;
-use tutelage_train::{Job, Outcome, train};
+use tutelage_train::{Job, Outcome, Prompt, train};
 
 use super::cache::{covered, find, header, open_server};
 use super::session::{Flow, Made, Session};
@@ -63,6 +64,12 @@ impl Session<'_> {
             Some(source) => Some(self.open_teacher(plan, source, tokenizer, &packed.train)?),
             None => None,
         };
+        let vocabulary = tokenizer.tokenizer.vocab_size();
+        let ends: Vec<u32> = [plan.model.eos].iter().chain(&plan.model.more_eos).copied().collect();
+        let continue_texts = |model: &Decoder, prompts: &[Prompt]| {
+            let prompts: Vec<RolloutPrompt> = prompts.iter().map(rollout).collect();
+            rollouts(model, &prompts, vocabulary, &ends)
+        };
         let job = Job {
             set: &packed.train,
             config: &plan.config,
@@ -76,6 +83,7 @@ impl Session<'_> {
                 save_model(model, plan, tokenizer, &to)?;
                 Ok(())
             },
+            continue_texts: Some(&continue_texts),
             stage,
             detail: &plan.objective,
         };
@@ -238,4 +246,10 @@ fn save_model(model: &Decoder, plan: &TrainPlan, tokenizer: &RunTokenizer, folde
     }
     new.commit()?;
     Ok(weights)
+}
+
+/// Drawn from the whole distribution, at the prompt's temperature.
+fn rollout(prompt: &Prompt) -> RolloutPrompt {
+    let sampling = Sampling { temperature: prompt.temperature, top_p: 1.0, seed: prompt.seed, ..Sampling::default() };
+    RolloutPrompt { ids: prompt.ids.clone(), max_tokens: prompt.max_tokens, sampling }
 }

@@ -34,7 +34,8 @@ pub struct TeacherSpec {
     pub members: Vec<MemberSpec>,
     /// Distance between the distributions: `forward_kl` (teacher first), `reverse_kl`, `jsd` (with `beta`), `skew_kl` and
     /// `skew_reverse_kl` (with `skew`), `total_variation`, `nll` (the gradient of `forward_kl`), `mse` (of probabilities),
-    /// `logit_mse`.
+    /// `logit_mse`, `sampled_reverse_kl` (of tokens that the student
+    /// wrote: policy gradients).
     #[serde(default = "forward_kl")]
     pub divergence: String,
     /// Weight of the teacher in the mixture of `jsd`, from 0 (forward KL) to 1 (reverse KL).
@@ -56,6 +57,9 @@ pub struct TeacherSpec {
     /// Whether only tokens are taught that the teacher finds most likely itself.
     #[serde(default)]
     pub guided: bool,
+    /// Learning from the student's own texts, with a live teacher or a server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_policy: Option<OnPolicySpec>,
     /// What is compared inside of both models, beside the distributions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<FeaturesSpec>,
@@ -71,6 +75,21 @@ pub struct TeacherSpec {
     /// Temperature of the teacher's distribution.
     #[serde(default = "TemperatureSpec::one")]
     pub temperature: TemperatureSpec,
+}
+
+/// `[runs.teacher.on_policy]`: some sequences of each step are continued by the student from the first tokens of their documents, and taught by
+/// the teacher alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnPolicySpec {
+    /// Chance of a sequence to be the student's own.
+    pub fraction: ScheduleSpec,
+    /// Tokens of each document that are kept, from its first on.
+    #[serde(default = "prompt_tokens")]
+    pub prompt_tokens: usize,
+    /// Temperature at which the student writes.
+    #[serde(default = "one")]
+    pub temperature: f64,
 }
 
 /// `[[runs.teacher.members]]`: give `run`, `model` or `cache`.
@@ -136,6 +155,7 @@ pub enum StudentTemperatureSpec {
 defaults! {
     forward_kl: String = "forward_kl".to_owned();
     one: f64 = 1.0;
+    prompt_tokens: usize = 32;
 }
 
 impl TemperatureSpec {

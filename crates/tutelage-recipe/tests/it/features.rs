@@ -10,7 +10,7 @@ use tutelage_teacher::LiveTeacher;
 use tutelage_tensor::{Device, Isa, Params, Precision};
 use tutelage_train::{Distillation, FeatureSchedule, Learner, StepOutcome, TrainConfig};
 
-fn config(d_model: usize, n_layers: usize) -> DecoderConfig {
+pub(crate) fn sizes(d_model: usize, n_layers: usize) -> DecoderConfig {
     DecoderConfig {
         family: Family::InternLm2,
         vocab_size: 30,
@@ -33,7 +33,7 @@ fn config(d_model: usize, n_layers: usize) -> DecoderConfig {
     }
 }
 
-fn train_config(features: Vec<FeatureSchedule>) -> TrainConfig {
+pub(crate) fn train_config(features: Vec<FeatureSchedule>) -> TrainConfig {
     TrainConfig {
         steps: 40,
         batch_size: 8,
@@ -77,22 +77,24 @@ fn sequences() -> Vec<Batch> {
     (0..8).map(one).collect()
 }
 
-/// Sequences laid end to end, so many at a time.
-fn batches(at_once: usize) -> Vec<Batch> {
-    let join = |parts: &[Batch]| {
-        let mut out = Batch::default();
-        for part in parts {
-            let start = out.ids.len();
-            let moved = |rows: &Range<usize>| rows.start + start..rows.end + start;
-            out.ids.extend(&part.ids);
-            out.labels.extend(&part.labels);
-            out.positions.extend(&part.positions);
-            out.documents.extend(part.documents.iter().map(moved));
-            out.sequences.extend(part.sequences.iter().map(|(number, rows)| (*number, moved(rows))));
-        }
-        out
-    };
-    sequences().chunks(at_once).map(join).collect()
+/// Batches laid end to end.
+pub(crate) fn joined(parts: &[Batch]) -> Batch {
+    let mut out = Batch::default();
+    for part in parts {
+        let start = out.ids.len();
+        let moved = |rows: &Range<usize>| rows.start + start..rows.end + start;
+        out.ids.extend(&part.ids);
+        out.labels.extend(&part.labels);
+        out.positions.extend(&part.positions);
+        out.documents.extend(part.documents.iter().map(moved));
+        out.sequences.extend(part.sequences.iter().map(|(number, rows)| (*number, moved(rows))));
+    }
+    out
+}
+
+/// Sequences, so many at a time.
+pub(crate) fn batches(at_once: usize) -> Vec<Batch> {
+    sequences().chunks(at_once).map(joined).collect()
 }
 
 fn all(d_teacher: usize) -> Vec<FeatureSchedule> {
@@ -116,14 +118,14 @@ fn teacher(config: DecoderConfig, precision: Precision) -> LiveTeacher {
 }
 
 fn learner(precision: Precision, config: &TrainConfig, recompute: bool) -> Learner {
-    let mut model = Decoder::random(crate::features::config(16, 2), &device(), precision, 3).unwrap();
+    let mut model = Decoder::random(sizes(16, 2), &device(), precision, 3).unwrap();
     model.set_recompute(recompute);
     Learner::new(model, config)
 }
 
 fn step(at_once: usize, teacher_rows: usize) -> StepOutcome {
     let config = train_config(all(24));
-    let teacher = teacher(crate::features::config(24, 3), Precision::F32).in_batches(teacher_rows);
+    let teacher = teacher(sizes(24, 3), Precision::F32).in_batches(teacher_rows);
     learner(Precision::F32, &config, false).step(&batches(at_once), &config, 0, Some(&teacher)).unwrap()
 }
 
@@ -144,7 +146,7 @@ fn one_batch_of_eight_is_eight_of_one() {
 fn the_loss_is_the_weighted_sum() {
     let with = step(8, usize::MAX).losses;
     let config = train_config(Vec::new());
-    let teacher = teacher(crate::features::config(24, 3), Precision::F32);
+    let teacher = teacher(sizes(24, 3), Precision::F32);
     let without = learner(Precision::F32, &config, false).step(&batches(8), &config, 0, Some(&teacher)).unwrap().losses;
     let expected = without.loss + 0.7 * with.features.iter().sum::<f64>();
     assert!((with.loss - expected).abs() < 1e-9 * expected, "{with:?} {without:?}");
@@ -155,14 +157,14 @@ fn the_loss_is_the_weighted_sum() {
 fn a_student_learns_what_is_inside() {
     for precision in [Precision::F32, Precision::Bf16] {
         let config = train_config(all(24));
-        let teacher = teacher(crate::features::config(24, 3), precision);
+        let teacher = teacher(sizes(24, 3), precision);
         let mut learner = learner(precision, &config, false);
         let mut step = |i| learner.step(&batches(8), &config, i, Some(&teacher)).unwrap().losses.features;
         let first = step(0);
         let last = (1..40).map(&mut step).last().unwrap();
         first.iter().zip(last).for_each(|(first, last)| assert!(last < 0.7 * first, "{first:?} {last:?}"));
         // What stood beside the model is gone with the training.
-        let fresh = Decoder::random(crate::features::config(16, 2), &device(), precision, 3).unwrap();
+        let fresh = Decoder::random(sizes(16, 2), &device(), precision, 3).unwrap();
         assert_eq!(learner.into_model().params().n_weights(), fresh.params().n_weights());
     }
 }
@@ -170,7 +172,7 @@ fn a_student_learns_what_is_inside() {
 #[test]
 fn blocks_that_are_computed_again_have_the_same_bits() {
     let config = train_config(all(24));
-    let teacher = teacher(crate::features::config(24, 3), Precision::Bf16);
+    let teacher = teacher(sizes(24, 3), Precision::Bf16);
     let run = |recompute| {
         let mut learner = learner(Precision::Bf16, &config, recompute);
         (0..3).map(|i| learner.step(&batches(4), &config, i, Some(&teacher)).unwrap()).collect::<Vec<_>>()
@@ -180,7 +182,7 @@ fn blocks_that_are_computed_again_have_the_same_bits() {
 
 #[test]
 fn a_model_is_at_no_distance_from_itself() {
-    let same = crate::features::config(16, 2);
+    let same = sizes(16, 2);
     let features = FeatureKind::ALL
         .into_iter()
         .map(|kind| FeatureSchedule {

@@ -4,3 +4,4 @@
 
 mod features;
 mod golden;
+mod on_policy;

@@ -129,6 +129,7 @@ impl<'a> Run<'a> {
         stop: &StopFlag,
     ) -> Result<Outcome, TrainError> {
         let job = Job {
+            continue_texts: None,
             set,
             config: &self.config,
             teacher,

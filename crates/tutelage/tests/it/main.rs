@@ -6,6 +6,7 @@ mod features;
 mod generate;
 mod gguf;
 mod interrupted;
+mod on_policy;
 mod remote;
 mod routes;
 mod serve;
