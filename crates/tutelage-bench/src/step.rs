@@ -258,7 +258,7 @@ fn distillation(request: &StepRequest, divergence: Divergence) -> Result<Option<
         let kind = FeatureKind::named(name).map_err(BenchError::Request)?;
         let projection = (kind.tap() != TapKind::Maps).then_some(d_teacher);
         let pairs = (1..=request.shape.n_layers).map(|layer| (layer, layer)).collect();
-        Ok(FeatureSchedule { kind, weight: Schedule::constant(1.0), pairs, projection })
+        Ok(FeatureSchedule { kind, weight: Schedule::constant(1.0), relative: true, pairs, projection })
     };
     let features = request.features.iter().map(feature).collect::<Result<_, BenchError>>()?;
     Ok(Some(Distillation { divergence, features, ..Distillation::mix(Schedule::constant(0.9)) }))

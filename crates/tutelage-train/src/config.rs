@@ -93,6 +93,8 @@ pub struct FeatureSchedule {
     pub kind: FeatureKind,
     /// What its mean is multiplied by.
     pub weight: Schedule,
+    /// Whether a mean square is relative to the teacher's.
+    pub relative: bool,
     /// Layers of student and teacher.
     pub pairs: Vec<(usize, usize)>,
     /// The teacher's width, where the student's states are projected to it by a map that learns.
@@ -159,6 +161,7 @@ impl Distillation {
         let term = |feature: &FeatureSchedule| FeatureTerm {
             kind: feature.kind,
             weight: feature.weight.at(step, steps),
+            relative: feature.relative,
             pairs: feature.pairs.clone(),
         };
         self.features.iter().map(term).collect()

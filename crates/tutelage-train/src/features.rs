@@ -107,6 +107,7 @@ struct Pair {
     target: Feature,
     divisor: f64,
     weight: f64,
+    relative: bool,
 }
 
 impl FeatureLosses {
@@ -125,7 +126,7 @@ impl FeatureLosses {
             let own = term.pairs.iter().enumerate().zip(features.by_ref());
             pairs.extend(own.map(|((i, &(layer, _)), target)| {
                 let projection = projections.of(kind, i);
-                Pair { kind, layer, projection, target, divisor, weight }
+                Pair { kind, layer, projection, target, divisor, weight, relative: term.relative }
             }));
         }
         let (labels, documents) = (&batch.labels, &batch.documents);
@@ -152,7 +153,7 @@ impl FeatureLosses {
 
     fn of_rows(&self, tape: &mut Tape<'_>, pair: &Pair, x: &Var, target: &Tensor) -> f64 {
         let segments = if pair.kind.tap() == TapKind::Means { &self.means } else { &self.rows };
-        let Some(objective) = pair.kind.of_rows((pair.weight / pair.divisor) as f32) else { return 0.0 };
+        let Some(objective) = pair.kind.of_rows((pair.weight / pair.divisor) as f32, pair.relative) else { return 0.0 };
         if segments.n() == 0 {
             return 0.0;
         }

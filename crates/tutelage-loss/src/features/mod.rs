@@ -66,6 +66,8 @@ pub struct FeatureTerm {
     pub kind: FeatureKind,
     /// What the mean is multiplied by.
     pub weight: f64,
+    /// Whether a mean square is relative to the teacher's, see [`hidden_mse`]; of no meaning for other kinds.
+    pub relative: bool,
     /// Layers of student and teacher, see [`Tap::layer`].
     pub pairs: Vec<(usize, usize)>,
 }
@@ -110,10 +112,10 @@ impl FeatureKind {
         }
     }
 
-    /// The formula over rows or means, whose gradient is multiplied by `scale`; attention maps have an operation of their own.
-    pub fn of_rows(self, scale: f32) -> Option<Box<dyn FeatureObjective>> {
+    /// The formula over rows or means, whose gradient is multiplied by `scale`; a mean square may be relative; attention maps have an operation of their own.
+    pub fn of_rows(self, scale: f32, relative: bool) -> Option<Box<dyn FeatureObjective>> {
         match self {
-            Self::HiddenMse | Self::Channels => Some(Box::new(hidden_mse::HiddenMse { scale })),
+            Self::HiddenMse | Self::Channels => Some(Box::new(hidden_mse::HiddenMse { scale, relative })),
             Self::HiddenCosine => Some(Box::new(hidden_cosine::HiddenCosine { scale })),
             Self::AttentionKl => None,
         }

@@ -48,7 +48,7 @@ fn hidden_states_and_channels_agree_with_pytorch() {
             let own = tape.segment_means(&x, &segments);
             let own = tape.linear(&own, w);
             let mean = 1.0 / segments.n() as f32;
-            let value = tape.feature_loss(&own, target.value(), &*kind.of_rows(mean).unwrap());
+            let value = tape.feature_loss(&own, target.value(), &*kind.of_rows(mean, false).unwrap());
             assert_close(name, &[value * f64::from(mean)], &fixture.get(name).1, 1e-6, 1e-6);
             let (zeros, mut grads) = (Tensor::from_f32(&device, [30, 6], &[0.0; 180]), Grads::zeros(&params));
             let leaves = tape.backward(&x, zeros, &mut grads);
@@ -95,7 +95,7 @@ fn formulas_are_those_worked_out_by_hand_and_their_gradients_their_differences()
     // (3 - 1)^2 and (4 - 2)^2; cosine of (3, 4) and (1, 2) is 11 / (5 root 5).
     let by_hand = [(FeatureKind::HiddenMse, 4.0), (FeatureKind::HiddenCosine, 1.0 - 11.0 / (5.0 * 5f64.sqrt()))];
     for (kind, expected) in by_hand {
-        let objective = kind.of_rows(0.5).unwrap();
+        let objective = kind.of_rows(0.5, false).unwrap();
         assert_close(kind.name(), &[run(&*objective, &[3.0, 4.0], &[1.0, 2.0]).0], &[expected], 1e-6, 1e-6);
         let (x, y) = (wave(7, 1, 1.0), wave(7, 2, 1.0));
         let naive = |x: &[f64]| match kind {
@@ -111,7 +111,7 @@ fn formulas_are_those_worked_out_by_hand_and_their_gradients_their_differences()
         assert_close("gradient", &gradient, &half, 1e-6, 1e-5);
     }
     // A row of zeros has no direction.
-    let objective = FeatureKind::HiddenCosine.of_rows(1.0).unwrap();
+    let objective = FeatureKind::HiddenCosine.of_rows(1.0, false).unwrap();
     assert_eq!(run(&*objective, &[0.0, 0.0], &[1.0, 2.0]), (1.0, vec![0.0, 0.0]));
 }
 
@@ -125,6 +125,20 @@ fn run(objective: &dyn FeatureObjective, x: &[f64], y: &[f64]) -> (f64, Vec<f64>
     let value = tape.feature_loss(&leaf, &rows(y), objective);
     let leaves = tape.backward(&leaf, rows(&vec![0.0; x.len()]), &mut Grads::zeros(&params));
     (value, wide(&leaves.of(&leaf).unwrap().to_vec()))
+}
+
+#[test]
+fn a_relative_mean_square_knows_no_scale() {
+    let relative = FeatureKind::HiddenMse.of_rows(1.0, true).unwrap();
+    // (4 + 4) / (1 + 4).
+    assert_close("value", &[run(&*relative, &[3.0, 4.0], &[1.0, 2.0]).0], &[1.6], 1e-6, 1e-6);
+    assert_close("scaled", &[run(&*relative, &[300.0, 400.0], &[100.0, 200.0]).0], &[1.6], 1e-6, 1e-6);
+    let (x, y) = (wave(7, 1, 1.0), wave(7, 2, 1.0));
+    let squares: f64 = y.iter().map(|y| y * y).sum();
+    let naive = |x: &[f64]| x.iter().zip(&y).map(|(x, y)| (x - y).powi(2)).sum::<f64>() / squares;
+    assert_close("gradient", &run(&*relative, &x, &y).1, &finite_difference(&x, naive), 1e-6, 1e-5);
+    // A teacher that says nothing is no scale.
+    assert_eq!(run(&*relative, &[3.0, 4.0], &[0.0, 0.0]), (12.5, vec![3.0, 4.0]));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tutelage_train::FeatureSchedule;
 
 use super::TeacherSource;
 use crate::RecipeError;
-use crate::spec::{FeaturesSpec, RunSpec, ScheduleSpec};
+use crate::spec::{AttentionSpec, FeaturesSpec, HiddenSpec, RunSpec, ScheduleSpec, SquareSpec};
 
 /// No weight is outside.
 const WEIGHTS: (f64, f64) = (0.0, 1e6);
@@ -18,27 +18,29 @@ const WEIGHTS: (f64, f64) = (0.0, 1e6);
 struct Asked<'a> {
     kind: FeatureKind,
     weight: &'a ScheduleSpec,
-    layers: &'a [(usize, usize)],
+    layers: &'a Vec<(usize, usize)>,
     projection: bool,
+    relative: bool,
 }
 
 fn asked(spec: &FeaturesSpec) -> Vec<Asked<'_>> {
-    let hidden = [
-        (FeatureKind::HiddenMse, &spec.hidden_mse),
-        (FeatureKind::HiddenCosine, &spec.hidden_cosine),
-        (FeatureKind::Channels, &spec.channels),
-    ];
-    let of_hidden = hidden.into_iter().filter_map(|(kind, spec)| {
-        let spec = spec.as_ref()?;
-        Some(Asked { kind, weight: &spec.weight, layers: &spec.layers, projection: spec.projection })
-    });
-    let of_maps = spec.attention_kl.iter().map(|spec| Asked {
-        kind: FeatureKind::AttentionKl,
-        weight: &spec.weight,
-        layers: &spec.layers,
-        projection: false,
-    });
-    of_hidden.chain(of_maps).collect()
+    let mut out = Vec::new();
+    let mut add = |kind, weight, layers, projection, relative| {
+        out.push(Asked { kind, weight, layers, projection, relative });
+    };
+    if let Some(SquareSpec { weight, layers, projection, relative }) = &spec.hidden_mse {
+        add(FeatureKind::HiddenMse, weight, layers, *projection, *relative);
+    }
+    if let Some(HiddenSpec { weight, layers, projection }) = &spec.hidden_cosine {
+        add(FeatureKind::HiddenCosine, weight, layers, *projection, false);
+    }
+    if let Some(SquareSpec { weight, layers, projection, relative }) = &spec.channels {
+        add(FeatureKind::Channels, weight, layers, *projection, *relative);
+    }
+    if let Some(AttentionSpec { weight, layers }) = &spec.attention_kl {
+        add(FeatureKind::AttentionKl, weight, layers, false, false);
+    }
+    out
 }
 
 /// The comparisons of a run.
@@ -58,10 +60,10 @@ pub(super) fn features(
     };
     let teacher = &teacher.config;
     let mut out = Vec::new();
-    for Asked { kind, weight, layers, projection } in asked {
+    for Asked { kind, weight, layers, projection, relative } in asked {
         let name = kind.name();
         let maps = kind.tap() == TapKind::Maps;
-        let pairs = if layers.is_empty() { same_depth(student.n_layers, teacher.n_layers) } else { layers.to_vec() };
+        let pairs = if layers.is_empty() { same_depth(student.n_layers, teacher.n_layers) } else { layers.clone() };
         if pairs.iter().collect::<BTreeSet<_>>().len() < pairs.len() {
             return fault(format!("{name}.layers names a pair twice"));
         }
@@ -96,7 +98,7 @@ pub(super) fn features(
         }
         let weight = weight.resolve(&format!("run '{}': teacher.features.{name}.weight", run.name), steps, WEIGHTS)?;
         let projection = projection.then_some(teacher.d_model);
-        out.push(FeatureSchedule { kind, weight, pairs, projection });
+        out.push(FeatureSchedule { kind, weight, relative, pairs, projection });
     }
     Ok(out)
 }
@@ -109,7 +111,12 @@ fn same_depth(n_student: usize, n_teacher: usize) -> Vec<(usize, usize)> {
 
 /// In words.
 pub(super) fn describe(spec: &FeaturesSpec) -> String {
-    asked(spec).iter().map(|asked| format!(", {} {}", asked.kind.name(), asked.weight)).collect()
+    let one = |asked: &Asked<'_>| {
+        let squares = matches!(asked.kind, FeatureKind::HiddenMse | FeatureKind::Channels);
+        let plain = if squares && !asked.relative { "plain " } else { "" };
+        format!(", {plain}{} {}", asked.kind.name(), asked.weight)
+    };
+    asked(spec).iter().map(one).collect()
 }
 
 /// Memory of the comparisons.

@@ -10,19 +10,19 @@ use super::ScheduleSpec;
 pub struct FeaturesSpec {
     /// Mean square difference of hidden states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hidden_mse: Option<HiddenSpec>,
+    pub hidden_mse: Option<SquareSpec>,
     /// One less the cosine of hidden states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden_cosine: Option<HiddenSpec>,
     /// Mean square difference of each document's mean hidden state (channel distillation).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels: Option<HiddenSpec>,
+    pub channels: Option<SquareSpec>,
     /// KL divergence of attention maps; both models must have as many heads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention_kl: Option<AttentionSpec>,
 }
 
-/// A comparison of hidden states.
+/// A comparison of hidden states by their direction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HiddenSpec {
@@ -38,6 +38,23 @@ pub struct HiddenSpec {
     pub projection: bool,
 }
 
+/// A comparison of hidden states by squares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SquareSpec {
+    /// As in [`HiddenSpec`].
+    pub weight: ScheduleSpec,
+    /// As in [`HiddenSpec`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<(usize, usize)>,
+    /// As in [`HiddenSpec`].
+    #[serde(default = "projection")]
+    pub projection: bool,
+    /// Whether the mean square of each difference is divided by that of the teacher's state, so that a weight means the same for any model.
+    #[serde(default = "relative")]
+    pub relative: bool,
+}
+
 /// A comparison of attention maps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,4 +68,5 @@ pub struct AttentionSpec {
 
 defaults! {
     projection: bool = true;
+    relative: bool = true;
 }

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use claim::{ClaimRowSpec, ClaimSpec};
-pub use features::{AttentionSpec, FeaturesSpec, HiddenSpec};
+pub use features::{AttentionSpec, FeaturesSpec, HiddenSpec, SquareSpec};
 pub use model::{ExpertsSpec, LoraSpec, ModelSpec, SizesSpec, StoredSpec, TokenizerSpec};
 pub use schedule::{ScheduleSpec, ShapeSpec};
 pub use server::ServerSpec;

@@ -103,6 +103,7 @@ fn all(d_teacher: usize) -> Vec<FeatureSchedule> {
         .map(|kind| FeatureSchedule {
             kind,
             weight: Schedule::constant(0.7),
+            relative: kind == FeatureKind::Channels,
             pairs: if kind == FeatureKind::AttentionKl { vec![(1, 2), (2, 3)] } else { vec![(0, 0), (2, 3)] },
             projection: (kind != FeatureKind::AttentionKl).then_some(d_teacher),
         })
@@ -188,6 +189,7 @@ fn a_model_is_at_no_distance_from_itself() {
         .map(|kind| FeatureSchedule {
             kind,
             weight: Schedule::constant(1.0),
+            relative: true,
             pairs: vec![(1, 1), (2, 2)],
             projection: None,
         })
