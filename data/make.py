@@ -15,7 +15,8 @@ import sys
 def write(path, documents):
     with open(path, "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as out:
         for name, text in documents:
-            out.write((json.dumps({"id": name, "text": text}, ensure_ascii=False) + "\n").encode())
+            document = {"id": name, "source": path.split(".")[0], "text": text}
+            out.write((json.dumps(document, ensure_ascii=False) + "\n").encode())
     print(path, len(documents), "documents", sum(len(t.encode()) for _, t in documents), "bytes")
 
 

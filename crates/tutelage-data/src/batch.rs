@@ -46,6 +46,20 @@ impl Batch {
         self.labels.extend(sequence.labels);
     }
 
+    /// The documents of these routes alone. What is left are no whole sequences, so that there are none.
+    pub fn of_routes(&self, routes: &[u16]) -> Self {
+        let mut out = Self::default();
+        for (rows, route) in self.documents.iter().zip(&self.routes).filter(|(_, route)| routes.contains(route)) {
+            let start = out.ids.len();
+            out.ids.extend(&self.ids[rows.clone()]);
+            out.labels.extend(&self.labels[rows.clone()]);
+            out.positions.extend(&self.positions[rows.clone()]);
+            out.documents.push(start..out.ids.len());
+            out.routes.push(*route);
+        }
+        out
+    }
+
     /// Rows that are learned from.
     pub fn n_targets(&self) -> usize {
         self.labels.iter().filter(|&&label| label != IGNORED).count()
@@ -57,4 +71,25 @@ pub fn hash_ids(ids: &[i32]) -> u64 {
     let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
     let hash = tutelage_run::hash_bytes(&bytes).to_string();
     u64::from_str_radix(&hash[..16], 16).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_of_other_routes_are_left_out() {
+        let batch = Batch {
+            ids: vec![1, 2, 3, 4, 5],
+            labels: vec![2, IGNORED, 4, IGNORED, 6],
+            positions: vec![0, 1, 0, 1, 0],
+            documents: vec![0..2, 2..4, 4..5],
+            routes: vec![0, 1, 0],
+            sequences: vec![(7, 0..5)],
+        };
+        let first = batch.of_routes(&[0]);
+        assert_eq!((first.ids, first.labels), (vec![1, 2, 5], vec![2, IGNORED, 6]));
+        assert_eq!((first.documents, first.routes, first.sequences), (vec![0..2, 2..3], vec![0, 0], vec![]));
+        assert_eq!(batch.of_routes(&[3]), Batch::default());
+    }
 }

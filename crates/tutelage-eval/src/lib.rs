@@ -16,7 +16,7 @@ use self::calibration::{Scored, Scores};
 const BATCH_TOKENS: usize = 1 << 12;
 
 /// What a model makes of held-out text.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HeldOut {
     /// Sum of cross-entropies in nats, ends of documents included.
     pub nats: f64,
@@ -26,6 +26,8 @@ pub struct HeldOut {
     pub text_bytes: u64,
     /// Expected calibration error, from 0 to 1.
     pub calibration_error: f64,
+    /// Routes of documents, where they have any: name, nats a token, predicted tokens.
+    pub by_route: Vec<(String, f64, u64)>,
 }
 
 impl HeldOut {
@@ -49,7 +51,9 @@ impl HeldOut {
 pub fn evaluate(model: &Decoder, set: &PackedSet) -> HeldOut {
     let (scores, n_tokens) = score(model, set, set.n_sequences());
     let calibration_error = scores.calibration_error();
-    HeldOut { nats: scores.nats, n_tokens, text_bytes: set.shard().manifest().text_bytes, calibration_error }
+    let routes = &set.shard().manifest().routes;
+    let by_route = routes.iter().zip(scores.by_route()).map(|(name, (loss, n))| (name.clone(), loss, n)).collect();
+    HeldOut { nats: scores.nats, n_tokens, text_bytes: set.shard().manifest().text_bytes, calibration_error, by_route }
 }
 
 /// Nats per token over `n_sequences` sequences spread evenly over `set`: a quick look during training.
@@ -62,13 +66,17 @@ pub fn heldout_loss(model: &Decoder, set: &PackedSet, n_sequences: usize) -> f64
 fn score(model: &Decoder, set: &PackedSet, n_sequences: usize) -> (Scores, u64) {
     let (all, n) = (set.n_sequences(), n_sequences.min(set.n_sequences()));
     let chosen: Vec<usize> = (0..n).map(|i| i * all / n).collect();
-    let mut out = (Scores::zero(), 0);
+    let n_routes = set.shard().manifest().routes.len();
+    let mut out = (Scores::zero(n_routes), 0);
     for indices in chosen.chunks((BATCH_TOKENS / set.seq_len()).max(1)) {
         let batch = Batch::new(set, indices);
         let mut tape = Tape::inference(model.params());
         let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
         let hidden = model.hidden(&mut tape, input);
-        out.0.add(&tape.linear_loss(&hidden, model.head(), None, &Scored { labels: &batch.labels }));
+        let mut routes = vec![0; if n_routes > 0 { batch.ids.len() } else { 0 }];
+        batch.documents.iter().zip(&batch.routes).for_each(|(rows, route)| routes[rows.clone()].fill(*route));
+        let scored = Scored { labels: &batch.labels, routes: &routes, n_routes };
+        out.0.add(&tape.linear_loss(&hidden, model.head(), None, &scored));
         out.1 += batch.n_targets() as u64;
     }
     out
@@ -80,7 +88,13 @@ mod tests {
 
     #[test]
     fn units_are_those_worked_out_by_hand() {
-        let found = HeldOut { nats: 8.0 * std::f64::consts::LN_2, n_tokens: 4, text_bytes: 16, calibration_error: 0.0 };
+        let found = HeldOut {
+            nats: 8.0 * std::f64::consts::LN_2,
+            n_tokens: 4,
+            text_bytes: 16,
+            calibration_error: 0.0,
+            by_route: Vec::new(),
+        };
         assert!((found.perplexity() - 4.0).abs() < 1e-12);
         assert!((found.bits_per_byte() - 0.5).abs() < 1e-12);
     }

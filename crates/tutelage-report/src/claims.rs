@@ -11,14 +11,21 @@ const QUANTILES: [f64; 9] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2
 
 /// Mean difference, its standard deviation, and whether it is larger than the noise of its seeds (paired t test, two-sided, 5 %).
 fn decide(row: &ClaimRow) -> (f64, f64, bool) {
-    let n = row.differences.len() as f64;
+    let n = row.differences.len().max(1) as f64;
     let mean = row.differences.iter().sum::<f64>() / n;
-    let deviation = (row.differences.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    let deviation = (row.differences.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0)).sqrt();
     let quantile = QUANTILES.get(row.differences.len().saturating_sub(2)).copied().unwrap_or(1.96);
     (mean, deviation, mean.abs() > quantile * deviation / n.sqrt())
 }
 
+fn of_route(row: &ClaimRow) -> String {
+    row.route.as_ref().map_or(String::new(), |route| format!(", on {route}"))
+}
+
 fn said(row: &ClaimRow) -> String {
+    if row.differences.is_empty() {
+        return "nothing of the kind is held out".to_owned();
+    }
     let (mean, _, beyond) = decide(row);
     let word = if mean < 0.0 { "better" } else { "worse" };
     match beyond {
@@ -35,9 +42,10 @@ pub fn claims(run: &RunData) -> Vec<String> {
         for row in &claim.rows {
             let (mean, deviation, _) = decide(row);
             out.push(format!(
-                "  {} against {}: {mean:+.4} nats a token (deviation {deviation:.4}), {}; the paper: {}",
+                "  {} against {}{}: {mean:+.4} nats a token (deviation {deviation:.4}), {}; the paper: {}",
                 row.group,
                 row.against,
+                of_route(row),
                 said(row),
                 row.paper
             ));
@@ -80,9 +88,10 @@ pub fn markdown(run: &RunData) -> String {
             let (mean, deviation, _) = decide(row);
             let _ = writeln!(
                 out,
-                "| {} | {} | {mean:+.4} +- {deviation:.4} | {} | {} |",
+                "| {} | {}{} | {mean:+.4} +- {deviation:.4} | {} | {} |",
                 row.group,
                 row.against,
+                of_route(row),
                 said(row),
                 row.paper
             );
@@ -109,6 +118,7 @@ mod tests {
         let row = |differences: &[f64]| ClaimRow {
             group: "a".to_owned(),
             against: "b".to_owned(),
+            route: None,
             paper: String::new(),
             differences: differences.to_vec(),
         };

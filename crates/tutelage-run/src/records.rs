@@ -116,6 +116,9 @@ pub struct ModelSummary {
     /// Expected calibration error of the most likely next token, from 0 to 1.
     #[serde(default)]
     pub heldout_calibration_error: Option<f64>,
+    /// Held-out cross-entropy by route of the documents, nats per token, where they have routes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub heldout_by_route: BTreeMap<String, f64>,
     /// Seed of initialisation and data order.
     pub seed: u64,
     /// Name of the group over which seeds are averaged.
@@ -205,6 +208,9 @@ pub struct ClaimRow {
     pub group: String,
     /// What it is compared with.
     pub against: String,
+    /// The route of the documents over which losses are compared; all if none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub route: Option<String>,
     /// What the paper found.
     pub paper: String,
     /// Differences of held-out losses, nats per token, one a seed; negative where the group is better.

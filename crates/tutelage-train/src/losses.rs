@@ -20,6 +20,9 @@ pub struct Losses {
     /// Share of the rows whose labels the student wrote itself.
     #[serde(default)]
     pub own: f64,
+    /// Share of the rows whose labels are text: the rest, if there are any rows.
+    #[serde(default)]
+    pub text: f64,
     /// What is compared inside of student and teacher, in the order of [`FeatureKind::ALL`], without weights.
     #[serde(default)]
     pub features: [f64; FeatureKind::N],
@@ -51,6 +54,7 @@ impl Losses {
             kl: all.kl / n,
             taught: all.taught / n,
             own: own.rows as f64 / n,
+            text: text.rows as f64 / n,
             features: [0.0; FeatureKind::N],
         }
     }
@@ -64,6 +68,7 @@ impl Losses {
             kl: f(self.kl, other.kl),
             taught: f(self.taught, other.taught),
             own: f(self.own, other.own),
+            text: f(self.text, other.text),
             features: std::array::from_fn(|i| f(self.features[i], other.features[i])),
         }
     }

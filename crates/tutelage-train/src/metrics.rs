@@ -27,7 +27,7 @@ pub struct Interval {
 impl Interval {
     pub(crate) fn add(&mut self, losses: Losses, balance: Option<f64>) {
         self.steps += 1;
-        self.without_text += u64::from(losses.own == 1.0);
+        self.without_text += u64::from(losses.text == 0.0);
         self.untaught += u64::from(losses.taught == 0.0);
         self.sums = self.sums.zip(losses, |sum, x| sum + x);
         if let Some(balance) = balance {

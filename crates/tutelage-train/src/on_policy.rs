@@ -31,17 +31,35 @@ pub struct Prompt {
 /// Continues prompts; an end that was drawn is a text's last token.
 pub type Continue<'a> = dyn Fn(&Decoder, &[Prompt]) -> Vec<Vec<i32>> + Sync + 'a;
 
+/// Where batches are read from.
+#[derive(Clone, Copy)]
+pub(crate) struct Texts<'a> {
+    pub(crate) set: &'a PackedSet,
+    /// Numbers of the routes whose documents are read, if not all are.
+    pub(crate) routes: Option<&'a [u16]>,
+}
+
+impl Texts<'_> {
+    fn batch(&self, indices: &[usize]) -> Batch {
+        let batch = Batch::new(self.set, indices);
+        match self.routes {
+            Some(routes) => batch.of_routes(routes),
+            None => batch,
+        }
+    }
+}
+
 impl StepBatches {
     /// Sequences of a set, so many at a time.
-    pub(crate) fn of_text(set: &PackedSet, indices: &[usize], at_once: usize) -> Self {
-        let text = indices.chunks(at_once).map(|indices| Batch::new(set, indices)).collect();
-        Self { text, own: Vec::new() }
+    pub(crate) fn of_text(texts: Texts<'_>, indices: &[usize], at_once: usize) -> Self {
+        let batches = indices.chunks(at_once).map(|indices| texts.batch(indices));
+        Self { text: batches.filter(|batch| !batch.ids.is_empty()).collect(), own: Vec::new() }
     }
 
     /// The same, some of them continued by the student from their first tokens. Which, and how it draws, is a function of (data seed,
     /// step).
     pub(crate) fn partly_own(
-        set: &PackedSet,
+        texts: Texts<'_>,
         indices: &[usize],
         (config, own): (&TrainConfig, &OnPolicy),
         step: u64,
@@ -55,7 +73,7 @@ impl StepBatches {
         }
         let (mut prompts, mut places) = (Vec::new(), Vec::new());
         for (number, &index) in chosen.iter().enumerate() {
-            for (prompt, route) in of_sequence(&Batch::new(set, &[index]), own, &mut stream) {
+            for (prompt, route) in of_sequence(&texts.batch(&[index]), own, &mut stream) {
                 prompts.push(prompt);
                 places.push((number / config.micro_batch_size, route));
             }
@@ -65,7 +83,7 @@ impl StepBatches {
             push(&mut batches[batch], &prompt.ids, &text, route);
         }
         batches.retain(|batch| !batch.ids.is_empty());
-        Self { own: batches, ..Self::of_text(set, &text, config.micro_batch_size) }
+        Self { own: batches, ..Self::of_text(texts, &text, config.micro_batch_size) }
     }
 }
 

@@ -13,7 +13,7 @@ use tutelage_run::{Event, Hash, Observer, StopFlag};
 
 use crate::checkpoint::{self, State};
 use crate::metrics::{Interval, Lengths, Recorder};
-use crate::on_policy::{Continue, StepBatches};
+use crate::on_policy::{Continue, StepBatches, Texts};
 use crate::{Learner, Losses, StepOutcome, TrainConfig, TrainError};
 
 /// Why a model could not be kept.
@@ -23,6 +23,8 @@ pub type SnapshotError = Box<dyn Error + Send + Sync>;
 pub struct Job<'a> {
     /// What it is trained on.
     pub set: &'a PackedSet,
+    /// Numbers of the routes whose documents it is trained on, if not on all.
+    pub routes: Option<&'a [u16]>,
     /// How.
     pub config: &'a TrainConfig,
     /// Who teaches it.
@@ -97,13 +99,14 @@ pub fn train(
             return Ok(Outcome::Stopped { step: at.step });
         }
         let indices = order.step(at.step, config.batch_size);
+        let texts = Texts { set: job.set, routes: job.routes };
         let batches = match (config.on_policy(), job.continue_texts) {
             (Some(own), Some(continue_texts)) => {
-                StepBatches::partly_own(job.set, &indices, (config, own), at.step, |prompts| {
+                StepBatches::partly_own(texts, &indices, (config, own), at.step, |prompts| {
                     continue_texts(learner.model(), prompts)
                 })
             }
-            _ => StepBatches::of_text(job.set, &indices, config.micro_batch_size),
+            _ => StepBatches::of_text(texts, &indices, config.micro_batch_size),
         };
         let result = learner.step_on(&batches, config, at.step, job.teacher)?;
         if !result.updated {

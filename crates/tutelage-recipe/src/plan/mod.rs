@@ -76,6 +76,8 @@ pub(crate) struct TrainPlan {
     pub(crate) seed: u64,
     pub(crate) model: DecoderConfig,
     pub(crate) first: FirstWeights,
+    /// Routes of the documents that it learns from; of all if there are none.
+    pub(crate) routes: Vec<String>,
     pub(crate) recompute: bool,
     pub(crate) eval_sequences: usize,
     pub(crate) config: TrainConfig,

@@ -67,6 +67,8 @@ pub(crate) enum FirstWeights {
     Random,
     /// Those of a folder or GGUF file, perhaps with adapters that learn in their place.
     Stored { path: PathBuf, lora: Option<LoraConfig> },
+    /// Those of a run before.
+    Run(String),
 }
 
 /// Every model by name.

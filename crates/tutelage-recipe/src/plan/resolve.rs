@@ -8,7 +8,7 @@ use tutelage_train::TrainConfig;
 use super::corpus::{Corpus, scan};
 use super::models::{self, ModelPlan, TokenizerPlan};
 use super::objective::{distillation, objective};
-use super::teachers::{read_caches, source, stored_teachers};
+use super::teachers::{first_weights, read_caches, source, stored_teachers};
 use super::{Plan, Stage, TeacherSource, TrainPlan};
 use crate::spec::{CacheSpec, PrecisionSpec, RecipeSpec, RunSpec, TrainingSpec};
 use crate::{Recipe, RecipeError};
@@ -48,7 +48,7 @@ pub fn plan(recipe: Recipe) -> Result<Plan, RecipeError> {
         }
     }
     unused(spec)?;
-    check_claims(spec)?;
+    check_claims(spec, &corpus)?;
     let taken = |name: &&String| stages.iter().any(|stage| matches!(stage, Stage::Stored(s) if s.name == **name));
     if let Some(name) = names.iter().find(taken) {
         let found = "is the name of a run, and of a stored model that teaches; rename one of them";
@@ -123,6 +123,7 @@ fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<
         let found = format!("run '{}': {tokens:.1e} tokens are more than any training has", run.name);
         return Err(RecipeError::request(found));
     }
+    check_routes(found, run)?;
     let teacher = run.teacher.as_ref().map(|teacher| source(found, run, teacher, stages)).transpose()?;
     let distillation = match (&run.teacher, &teacher) {
         (Some(spec), Some(source)) => {
@@ -146,7 +147,8 @@ fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<
                 training: run.training.clone(),
                 seed,
                 model: model.config.clone(),
-                first: model.first.clone(),
+                first: first_weights(run, seed, (&model.config, &model.first), stages)?,
+                routes: run.routes.clone(),
                 recompute: training.recompute,
                 eval_sequences: training.eval_sequences,
                 teacher: teacher.clone(),
@@ -156,6 +158,29 @@ fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<
             })
         })
         .collect()
+}
+
+/// A run may learn from some documents alone, by their route.
+fn check_routes(found: Found<'_>, run: &RunSpec) -> Result<(), RecipeError> {
+    let fault = |what: String| Err(RecipeError::request(format!("run '{}': routes: {what}", run.name)));
+    if run.routes.is_empty() {
+        return Ok(());
+    }
+    if found.spec.data.route_field.is_none() {
+        return fault("are values of a field of the documents; set data.route_field".to_owned());
+    }
+    let known = &found.corpus.routes;
+    if let Some(route) = run.routes.iter().find(|route| !known.contains(*route)) {
+        let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return fault(format!("no document has the route '{route}'; there is: {known}"));
+    }
+    let members = run.teacher.iter().flat_map(|teacher| &teacher.members).filter_map(|member| member.cache.as_ref());
+    if let Some(cache) = run.teacher.iter().filter_map(|teacher| teacher.cache.as_ref()).chain(members).next() {
+        return fault(format!(
+            "cache '{cache}' is of whole sequences, and some of their documents are left out; choose a live teacher"
+        ));
+    }
+    Ok(())
 }
 
 fn train_config(name: &str, spec: &TrainingSpec, seed: u64) -> Result<TrainConfig, RecipeError> {
@@ -222,7 +247,7 @@ fn train_config(name: &str, spec: &TrainingSpec, seed: u64) -> Result<TrainConfi
 }
 
 /// Claims compare runs that there are, of the same seeds.
-fn check_claims(spec: &RecipeSpec) -> Result<(), RecipeError> {
+fn check_claims(spec: &RecipeSpec, corpus: &Corpus) -> Result<(), RecipeError> {
     for claim in &spec.claims {
         for row in &claim.rows {
             let find = |name: &String| {
@@ -230,6 +255,10 @@ fn check_claims(spec: &RecipeSpec) -> Result<(), RecipeError> {
                 run.ok_or_else(|| RecipeError::request(format!("claim '{}': there is no run '{name}'", claim.title)))
             };
             let (run, against) = (find(&row.run)?, find(&row.against)?);
+            if let Some(route) = row.route.as_ref().filter(|route| !corpus.routes.contains(*route)) {
+                let found = format!("no document has the route '{route}'");
+                return Err(RecipeError::request(format!("claim '{}': {found}", claim.title)));
+            }
             if run.seeds != against.seeds || run.seeds.len() < 2 {
                 let found = "need the same seeds, two or more: one seed says nothing of noise";
                 let rows = format!("'{}' and '{}'", row.run, row.against);
@@ -275,12 +304,12 @@ fn unused(spec: &RecipeSpec) -> Result<(), RecipeError> {
     for name in spec.caches.keys() {
         used(name, &|run| caches(run).contains(name), "caches")?;
     }
-    let routes = |run: &RunSpec| members(run).iter().any(|member| !member.routes.is_empty());
+    let routes = |run: &RunSpec| !run.routes.is_empty() || members(run).iter().any(|member| !member.routes.is_empty());
     if let Some(field) = &spec.data.route_field
         && !spec.runs.iter().any(routes)
     {
         return Err(RecipeError::request(format!(
-            "data.route_field = '{field}' is used by no run's teacher.members.routes"
+            "data.route_field = '{field}' is used by no run's routes, and by no teacher.members.routes"
         )));
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Who teaches a run, and from what.
 
+use tutelage_model::DecoderConfig;
 use tutelage_teacher::cache::Kept;
 
 use super::resolve::{Found, lookup};
@@ -38,7 +39,7 @@ fn model(
         }
         (None, Some(name)) => match found.models.get(name).map(|model| (model, &model.first)) {
             None => fault(format!("there is no [models.{name}]")),
-            Some((_, FirstWeights::Random)) => {
+            Some((_, FirstWeights::Random | FirstWeights::Run(_))) => {
                 fault(format!("[models.{name}] is not stored (it has no 'from'); a run trains it, so give run"))
             }
             Some((_, FirstWeights::Stored { lora: Some(_), .. })) => {
@@ -100,6 +101,39 @@ fn teaches(
         Some(server) if which == (None, None) => Ok(Teaches::Server(servers::server(found, server, user)?)),
         Some(_) => Err(RecipeError::request(format!("caches.{name}: give one of run, model and server"))),
     }
+}
+
+/// The weights of a run before that a run of this seed goes on from.
+pub(super) fn first_weights(
+    run: &RunSpec,
+    seed: u64,
+    (model, first): (&DecoderConfig, &FirstWeights),
+    stages: &[Stage],
+) -> Result<FirstWeights, RecipeError> {
+    let Some(from) = &run.from else { return Ok(first.clone()) };
+    let fault = |found: String| Err(RecipeError::request(format!("run '{}': from = '{from}': {found}", run.name)));
+    let trained = stages.iter().filter_map(|stage| match stage {
+        Stage::Train(train) if train.group == *from || train.name == *from => Some(&**train),
+        _ => None,
+    });
+    let all: Vec<&TrainPlan> = trained.collect();
+    let found = match &all[..] {
+        [] => return fault("no run of this name comes before it".to_owned()),
+        [one] => one,
+        several => match several.iter().find(|train| train.seed == seed) {
+            Some(train) => train,
+            None => return fault(format!("has no seed {seed}; name one of its seeds, as in '{}'", several[0].name)),
+        },
+    };
+    if found.model != *model {
+        return fault("has another model; a run goes on with the same sizes".to_owned());
+    }
+    if matches!(first, FirstWeights::Stored { lora: Some(_), .. }) {
+        return fault(
+            "adapters are for stored weights; store that run's model, and begin another recipe from it".to_owned(),
+        );
+    }
+    Ok(FirstWeights::Run(found.name.clone()))
 }
 
 pub(super) fn source(

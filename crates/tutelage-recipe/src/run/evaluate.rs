@@ -1,5 +1,6 @@
 //! What a trained model makes of held-out text, and what it writes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub(super) struct Evaluation {
     pub(super) heldout_bits_per_byte: f64,
     /// Expected calibration error, from 0 to 1.
     pub(super) heldout_calibration_error: f64,
+    /// Nats a token of each route.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) heldout_by_route: BTreeMap<String, f64>,
     pub(super) heldout_tokens: u64,
     pub(super) heldout_bytes: u64,
     pub(super) samples: Vec<Sample>,
@@ -61,6 +65,7 @@ impl Session<'_> {
                 heldout_perplexity: found.perplexity(),
                 heldout_bits_per_byte: found.bits_per_byte(),
                 heldout_calibration_error: found.calibration_error,
+                heldout_by_route: found.by_route.into_iter().map(|(name, loss, _)| (name, loss)).collect(),
                 heldout_tokens: found.n_tokens,
                 heldout_bytes: found.text_bytes,
                 samples,

@@ -17,7 +17,7 @@ use tutelage_run::{
 };
 use tutelage_tensor::Isa;
 
-use crate::plan::{CachePlan, Plan, Stage, TeacherModel, TrainPlan};
+use crate::plan::{CachePlan, FirstWeights, Plan, Stage, TeacherModel, TrainPlan};
 use crate::{EngineChoice, RecipeError};
 use session::{Flow, Session};
 
@@ -145,6 +145,10 @@ fn trainings<'p>(
         for teacher in source.models() {
             trainings(plan, cache, teacher, needed)?;
         }
+    }
+    if let FirstWeights::Run(name) = &train.first {
+        let before = TeacherModel { name: name.clone(), stored: None, snapshot: None, config: train.model.clone() };
+        trainings(plan, cache, &before, needed)?;
     }
     needed.push(train);
     Ok(())

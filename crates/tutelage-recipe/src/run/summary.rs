@@ -44,15 +44,18 @@ impl Session<'_> {
     }
 
     fn claims(&self, models: &[ModelSummary]) -> Vec<ClaimSummary> {
-        let loss = |group: &str, seed: u64| {
-            models.iter().find(|model| model.group == group && model.seed == seed).map(|model| model.heldout_loss)
+        let loss = |group: &str, seed: u64, route: Option<&String>| {
+            let model = models.iter().find(|model| model.group == group && model.seed == seed)?;
+            route.map_or(Some(model.heldout_loss), |route| model.heldout_by_route.get(route).copied())
         };
         let row = |spec: &ClaimRowSpec| {
             let seeds = models.iter().filter(|model| model.group == spec.run).map(|model| model.seed);
-            let difference = |seed| Some(loss(&spec.run, seed)? - loss(&spec.against, seed)?);
+            let route = spec.route.as_ref();
+            let difference = |seed| Some(loss(&spec.run, seed, route)? - loss(&spec.against, seed, route)?);
             ClaimRow {
                 group: spec.run.clone(),
                 against: spec.against.clone(),
+                route: spec.route.clone(),
                 paper: spec.paper.clone(),
                 differences: seeds.filter_map(difference).collect(),
             }
@@ -70,6 +73,7 @@ impl Session<'_> {
             begins_from: match &train.first {
                 FirstWeights::Random => None,
                 FirstWeights::Stored { path, .. } => Some(path.display().to_string()),
+                FirstWeights::Run(name) => Some(format!("run '{name}'")),
             },
             tokens: train.config.steps * (train.config.batch_size * seq_len) as u64,
             seconds: self.record(&format!("train/{}", train.name))?.seconds,
@@ -103,6 +107,7 @@ impl Session<'_> {
             heldout_perplexity: evaluation.heldout_perplexity,
             heldout_bits_per_byte: evaluation.heldout_bits_per_byte,
             heldout_calibration_error: Some(evaluation.heldout_calibration_error),
+            heldout_by_route: evaluation.heldout_by_route,
             seed: 0,
             group: name.to_owned(),
             training: String::new(),

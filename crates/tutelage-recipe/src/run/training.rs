@@ -38,6 +38,11 @@ impl Session<'_> {
         let first = match &plan.first {
             FirstWeights::Random => "random".to_owned(),
             FirstWeights::Stored { path, lora } => format!("{} {lora:?}", self.stored_hash(path)?),
+            FirstWeights::Run(name) => format!("run {}", self.record(&format!("train/{name}"))?.output),
+        };
+        let settings = match plan.routes.is_empty() {
+            true => settings,
+            false => format!("{settings} {:?} {:?}", plan.routes, packed.train.shard().manifest().route),
         };
         let fingerprint = self.fingerprint(&stage, &[&settings, &first, &train_set, &heldout_set, &taught]);
         let flow = self.stage(&stage, &folder, fingerprint.clone(), |session, folder| {
@@ -70,8 +75,12 @@ impl Session<'_> {
             let prompts: Vec<RolloutPrompt> = prompts.iter().map(rollout).collect();
             rollouts(model, &prompts, vocabulary, &ends)
         };
+        let known = &packed.train.shard().manifest().routes;
+        let number = |route: &String| known.iter().position(|known| known == route).map(|number| number as u16);
+        let routes: Vec<u16> = plan.routes.iter().filter_map(number).collect();
         let job = Job {
             set: &packed.train,
+            routes: (!plan.routes.is_empty()).then_some(&routes),
             config: &plan.config,
             teacher: teacher.as_deref(),
             folder,
@@ -108,6 +117,7 @@ impl Session<'_> {
             FirstWeights::Stored { path, lora: None } => {
                 StoredModel::open(path)?.decoder(Params::new(device, precision))?
             }
+            FirstWeights::Run(name) => Decoder::load(&self.stage_folder(name).join("model"), device, precision)?,
             FirstWeights::Stored { path, lora: Some(lora) } => {
                 StoredModel::open(path)?.adapted(device, precision, lora.clone(), plan.seed)?
             }

@@ -20,6 +20,9 @@ pub struct ClaimRowSpec {
     pub run: String,
     /// Name of the run that it is compared with, of the same seeds.
     pub against: String,
+    /// Value of `data.route_field` over whose held-out documents losses are compared; over all if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
     /// What the paper found.
     pub paper: String,
 }

@@ -183,6 +183,13 @@ pub struct RunSpec {
     /// Seeds of first values and data order; one model each. The recipe's seed if not given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seeds: Vec<u64>,
+    /// Name of a run before, with the same model, from whose model it goes on (of the same seed, if that has several); first values are
+    /// drawn, or read, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Values of `data.route_field` whose documents it learns from; others are left out of its batches. All if not given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
     /// Who teaches it; the text alone if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherSpec>,

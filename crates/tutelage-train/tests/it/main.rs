@@ -130,6 +130,7 @@ impl<'a> Run<'a> {
     ) -> Result<Outcome, TrainError> {
         let job = Job {
             continue_texts: None,
+            routes: None,
             set,
             config: &self.config,
             teacher,

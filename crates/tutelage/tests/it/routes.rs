@@ -96,3 +96,92 @@ fn wrong_routes_are_refused() {
         std::fs::write(bench.path("tiny.toml"), original).unwrap();
     }
 }
+
+/// Two seeds of a run that learn from some alone, and two that go on from those with all documents.
+fn stages(bench: &Bench) {
+    prepare(bench);
+    let recipe = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
+    let (head, rest) = recipe.split_at(recipe.find("[[runs]]").unwrap());
+    let run = |name: &str, more: &str| {
+        format!("[[runs]]\nname = \"{name}\"\nmodel = \"small\"\ntraining = \"all\"\nseeds = [1, 2]\n{more}\n")
+    };
+    let runs = run("some-first", "routes = [\"general\"]")
+        + &run("then-all", "from = \"some-first\"")
+        + &run(
+            "own-texts",
+            "routes = [\"law\", \"code\"]\n[runs.teacher]\nrun = \"expert\"\nalpha = 0.5\non_policy = { fraction = 0.5, prompt_tokens = 4 }",
+        );
+    let (before, samples) = rest.split_at(rest.find("[samples]").unwrap());
+    let claims = "[[claims]]\ntitle = \"Law?\"\n[[claims.rows]]\nrun = \"then-all\"\nagainst = \"some-first\"\npaper = \"none\"\nroute = \"general\"\n\
+                  [[claims.rows]]\nrun = \"then-all\"\nagainst = \"some-first\"\npaper = \"none\"\n";
+    std::fs::write(bench.path("tiny.toml"), head.to_owned() + before + &runs + claims + samples).unwrap();
+}
+
+#[test]
+fn runs_learn_from_some_documents_and_go_on_from_others() {
+    let bench = Bench::new("stages");
+    stages(&bench);
+    bench.succeed(&["run", "tiny.toml", "--out", "out"]);
+    let summary: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bench.path("out/summary.json")).unwrap()).unwrap();
+    let models = summary["models"].as_array().unwrap();
+    let model = |name: &str| models.iter().find(|model| model["name"] == name).unwrap();
+    assert_eq!(model("then-all-seed-2")["begins_from"], "run 'some-first-seed-2'");
+    for model in models {
+        let by_route: Vec<f64> =
+            model["heldout_by_route"].as_object().unwrap().values().map(|loss| loss.as_f64().unwrap()).collect();
+        let loss = model["heldout_loss"].as_f64().unwrap();
+        let (least, most) = by_route.iter().fold((f64::MAX, 0f64), |(a, b), &x| (a.min(x), b.max(x)));
+        assert!(by_route.len() == 2 && least <= loss && loss <= most, "{model}");
+    }
+    let tokens = |name: &str| {
+        let text = std::fs::read_to_string(bench.path(&format!("out/models/{name}/metrics.jsonl"))).unwrap();
+        serde_json::from_str::<serde_json::Value>(text.lines().last().unwrap()).unwrap()["tokens"].as_u64().unwrap()
+    };
+    // Half of the documents.
+    let (some, all) = (tokens("some-first-seed-1"), tokens("then-all-seed-1"));
+    assert!(some > all / 4 && some < all * 3 / 4, "{some} of {all}");
+    // It goes on from where the other ended.
+    let first = |name: &str| {
+        let text = std::fs::read_to_string(bench.path(&format!("out/models/{name}/metrics.jsonl"))).unwrap();
+        let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        line["lm_loss"].as_f64().unwrap()
+    };
+    assert!(first("then-all-seed-1") < first("some-first-seed-1") - 0.3);
+    let report = bench.succeed(&["report", "out", "--markdown", "out.md"]);
+    assert!(report.contains("then-all against some-first, on general:"), "{report}");
+    assert!(std::fs::read_to_string(bench.path("out.md")).unwrap().contains("| some-first, on general |"));
+    // Other documents are another run.
+    bench.edit("tiny.toml", "routes = [\"general\"]\n[[runs]]", "routes = [\"code\"]\n[[runs]]");
+    let error = bench.refuse(&["run", "tiny.toml", "--out", "out"]);
+    assert!(error.contains("'train/some-first-seed-1'") && error.contains("other settings or data"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_gone_on_from_is_refused() {
+    let bench = Bench::new("wrong-stages");
+    stages(&bench);
+    for (from, to, message) in [
+        ("routes = [\"general\"]\n[[runs]]", "routes = [\"lore\"]\n[[runs]]", "no document has the route 'lore'"),
+        ("from = \"some-first\"", "from = \"law-last\"", "no run of this name comes before it"),
+        ("from = \"some-first\"", "from = \"expert\"", "has another model"),
+        ("from = \"some-first\"", "from = \"own-texts\"", "no run of this name comes before it"),
+        ("route = \"general\"", "route = \"lore\"", "no document has the route 'lore'"),
+        (
+            "seeds = [1, 2]\nfrom = \"some-first\"",
+            "seeds = [1, 3]\nfrom = \"some-first\"",
+            "has no seed 3; name one of its seeds, as in 'some-first-seed-1'",
+        ),
+        (
+            "name = \"by-cache\"\nmodel = \"small\"",
+            "name = \"by-cache\"\nroutes = [\"law\"]\nmodel = \"small\"",
+            "cache 'law' is of whole sequences",
+        ),
+    ] {
+        let original = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
+        bench.edit("tiny.toml", from, to);
+        let error = bench.refuse(&["plan", "tiny.toml"]);
+        assert!(error.contains(message), "{to}: {error}");
+        std::fs::write(bench.path("tiny.toml"), original).unwrap();
+    }
+}
