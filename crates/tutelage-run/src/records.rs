@@ -38,6 +38,12 @@ pub struct MetricsRecord {
     /// Balance loss of experts, where there are any: the experts a token goes to where all are used evenly.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub balance_loss: Option<f64>,
+    /// Cross-entropy of a teacher that learns with the text, in nats per token.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub teacher_lm_loss: Option<f64>,
+    /// Its distance to the student, per token.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub teacher_kd_loss: Option<f64>,
     /// Learning rate of the step.
     pub lr: f64,
     /// Weight of the text in the step, where there is a teacher.

@@ -1,5 +1,6 @@
 //! A model that runs beside the student.
 
+use std::borrow::Borrow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,20 +12,20 @@ use tutelage_tensor::{Tape, Tensor};
 
 use crate::taps::{Taps, joined};
 
-/// Supplies the full distribution of a model.
+/// Supplies the full distribution of a model, its own or borrowed.
 #[derive(Debug)]
-pub struct LiveTeacher {
-    model: Decoder,
+pub struct LiveTeacher<M = Decoder> {
+    model: M,
     vocabulary: usize,
     /// Rows that go through the model at once, about.
     rows: usize,
 }
 
-impl LiveTeacher {
+impl<M: Borrow<Decoder>> LiveTeacher<M> {
     /// A teacher whose first `vocabulary` rows of the output layer stand for the tokens that the student's stand for. What is
     /// beyond is padding, and gets no mass.
-    pub fn new(model: Decoder, vocabulary: usize) -> Self {
-        Self { vocabulary: vocabulary.min(model.config().vocab_size), model, rows: usize::MAX }
+    pub fn new(model: M, vocabulary: usize) -> Self {
+        Self { vocabulary: vocabulary.min(model.borrow().config().vocab_size), model, rows: usize::MAX }
     }
 
     /// So many rows, or one document if it has more, go through the model at once: memory is bounded by that, whatever the
@@ -35,7 +36,7 @@ impl LiveTeacher {
 
     /// The model.
     pub fn model(&self) -> &Decoder {
-        &self.model
+        self.model.borrow()
     }
 
     /// Last hidden states of a batch, and what is found at taps.
@@ -53,13 +54,13 @@ impl LiveTeacher {
             let own = Arc::new(Taps::new(taps, (of(TapKind::Rows), of(TapKind::Means))));
             let probe: Arc<dyn Probe> = Arc::clone(&own) as _;
             let by = Onlookers { probe: (!taps.is_empty()).then_some(&probe), load: None };
-            let mut tape = Tape::inference(self.model.params());
-            let hidden = self.model.watched(&mut tape, Input { ids, positions, documents: &documents }, by);
+            let mut tape = Tape::inference(self.model().params());
+            let hidden = self.model().watched(&mut tape, Input { ids, positions, documents: &documents }, by);
             parts.push(hidden.value().clone());
             found.push((rows.start, own.take()));
             rest = later;
         }
-        let device = self.model.params().device();
+        let device = self.model().params().device();
         let hidden = match parts.len() {
             1 => parts.swap_remove(0),
             _ => Tensor::stack(device, &parts),
@@ -68,7 +69,7 @@ impl LiveTeacher {
     }
 }
 
-impl Teacher for LiveTeacher {
+impl<M: Borrow<Decoder> + Send + Sync> Teacher for LiveTeacher<M> {
     fn targets(&self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError> {
         Ok(self.with_features(input, &[])?.0)
     }
@@ -79,7 +80,7 @@ impl Teacher for LiveTeacher {
         taps: &[Tap],
     ) -> Result<(Targets<'_>, Vec<Feature>), TeacherError> {
         let (hidden, features) = self.hidden(input, taps);
-        let (params, head, vocabulary) = (self.model.params(), self.model.head(), self.vocabulary);
+        let (params, head, vocabulary) = (self.model().params(), self.model().head(), self.vocabulary);
         let logits = TeacherLogits::of(TeacherMember { weight: 1.0, hidden, params, head, vocabulary });
         Ok((Targets::Soft(logits), features))
     }

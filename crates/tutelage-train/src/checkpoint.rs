@@ -7,9 +7,12 @@ use tutelage_model::{Named, read_tensors, write_tensors};
 use tutelage_run::{AtomicFolder, FileError, Hash, create_folder, hash_file, read_json, remove_folder, write_json};
 
 use crate::metrics::{Interval, Lengths};
+use crate::online::Learners;
 use crate::{Learner, TrainError};
 
 const FORMAT: &str = "tutelage-checkpoint-1";
+/// What files of a teacher that learns begin with.
+const TEACHER: &str = "teacher-";
 
 /// `state.json`: everything that is not an array.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +35,9 @@ pub struct State {
     pub model: Hash,
     /// Hash of `optimizer.safetensors`.
     pub optimizer: Hash,
+    /// Hashes of the same of a teacher that learns: `teacher-model.safetensors`, `teacher-optimizer.safetensors`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<[Hash; 2]>,
 }
 
 impl State {
@@ -50,7 +56,11 @@ pub fn verify(folder: &Path) -> Result<State, FileError> {
     if state.format != FORMAT {
         return Err(FileError::content(&path, format!("format '{}' where '{FORMAT}' is read", state.format)));
     }
-    for (name, expected) in [("model", &state.model), ("optimizer", &state.optimizer)] {
+    let mut files = vec![("model", &state.model), ("optimizer", &state.optimizer)];
+    if let Some([model, optimizer]) = &state.teacher {
+        files.extend([("teacher-model", model), ("teacher-optimizer", optimizer)]);
+    }
+    for (name, expected) in files {
         let path = folder.join(name).with_extension("safetensors");
         if hash_file(&path)? != *expected {
             return Err(FileError::content(&path, "is truncated or damaged: its hash is not the one in state.json"));
@@ -74,12 +84,29 @@ pub(crate) fn list(folder: &Path) -> Vec<(u64, PathBuf)> {
 
 pub(crate) fn save(
     folder: &Path,
-    learner: &Learner,
+    learners: &Learners<'_>,
     keep: usize,
     step: u64,
-    state: impl FnOnce(Hash, Hash) -> State,
+    state: impl FnOnce(Hashes) -> State,
 ) -> Result<(), TrainError> {
     create_folder(folder)?;
+    let new = AtomicFolder::create(&folder.join(format!("step-{step:07}")))?;
+    let [model, optimizer] = write(new.inside(), "", &learners.student)?;
+    let teacher = learners.tutor.as_ref().map(|tutor| write(new.inside(), TEACHER, &tutor.learner)).transpose()?;
+    write_json(&new.inside().join("state.json"), &state(Hashes { model, optimizer, teacher }))?;
+    new.commit()?;
+    prune(folder, keep)
+}
+
+/// Of the files of a checkpoint.
+pub(crate) struct Hashes {
+    pub(crate) model: Hash,
+    pub(crate) optimizer: Hash,
+    pub(crate) teacher: Option<[Hash; 2]>,
+}
+
+/// Writes weights and moments of what learns; their hashes.
+fn write(folder: &Path, prefix: &str, learner: &Learner) -> Result<[Hash; 2], TrainError> {
     let (params, moments) = (learner.model.params(), &learner.moments);
     let weights: Vec<Named<'_>> =
         params.learned().map(|(_, p)| (p.name().to_owned(), p.shape().to_vec(), p.values())).collect();
@@ -90,12 +117,9 @@ pub(crate) fn save(
             params.learned().map(move |(id, p)| (format!("{kind}.{}", p.name()), p.shape().to_vec(), grads.get(id)))
         })
         .collect();
-    let new = AtomicFolder::create(&folder.join(format!("step-{step:07}")))?;
-    let model_hash = write_tensors(&new.inside().join("model.safetensors"), &weights)?;
-    let optimizer_hash = write_tensors(&new.inside().join("optimizer.safetensors"), &arrays)?;
-    write_json(&new.inside().join("state.json"), &state(model_hash, optimizer_hash))?;
-    new.commit()?;
-    prune(folder, keep)
+    let model = write_tensors(&folder.join(format!("{prefix}model.safetensors")), &weights)?;
+    let optimizer = write_tensors(&folder.join(format!("{prefix}optimizer.safetensors")), &arrays)?;
+    Ok([model, optimizer])
 }
 
 /// Removes all checkpoints but the newest `keep`.
@@ -106,20 +130,20 @@ fn prune(folder: &Path, keep: usize) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// The newest checkpoint that is whole, loaded into `learner`; `note` is told of damaged ones. Where none is damaged, a
+/// The newest checkpoint that is whole, loaded into what learns; `note` is told of damaged ones. Where none is damaged, a
 /// removal of old ones that was interrupted is made good.
 pub(crate) fn resume(
     folder: &Path,
     keep: usize,
     fingerprint: &Hash,
-    learner: &mut Learner,
+    learners: &mut Learners<'_>,
     note: &mut dyn FnMut(&str),
 ) -> Result<Option<State>, TrainError> {
     let all = list(folder);
     for (i, (_, path)) in all.iter().enumerate() {
         match verify(path) {
             Ok(state) => {
-                load(path, &state, fingerprint, learner)?;
+                load(path, &state, fingerprint, learners)?;
                 if i == 0 {
                     prune(folder, keep)?;
                 }
@@ -136,21 +160,29 @@ pub(crate) fn resume(
     }
 }
 
-fn load(folder: &Path, state: &State, fingerprint: &Hash, learner: &mut Learner) -> Result<(), TrainError> {
+fn load(folder: &Path, state: &State, fingerprint: &Hash, learners: &mut Learners<'_>) -> Result<(), TrainError> {
     if state.fingerprint != *fingerprint {
         let found = "is a checkpoint of a training with other settings, data or teacher".to_owned();
         return Err(TrainError::Checkpoint { path: folder.to_path_buf(), found });
     }
+    read(folder, "", &mut learners.student)?;
+    match &mut learners.tutor {
+        Some(tutor) => read(folder, TEACHER, &mut tutor.learner),
+        None => Ok(()),
+    }
+}
+
+fn read(folder: &Path, prefix: &str, learner: &mut Learner) -> Result<(), TrainError> {
     let Learner { model, moments, .. } = learner;
     let params = model.params_mut();
     let ids: Vec<_> = params.learned().map(|(id, p)| (id, p.name().to_owned(), p.shape().to_vec())).collect();
-    read_tensors(&folder.join("model.safetensors"), |array| {
+    read_tensors(&folder.join(format!("{prefix}model.safetensors")), |array| {
         ids.iter().try_for_each(|(id, name, shape)| {
             params.values_mut(*id).copy_from_slice(&array(name, shape)?);
             Ok(())
         })
     })?;
-    read_tensors(&folder.join("optimizer.safetensors"), |array| {
+    read_tensors(&folder.join(format!("{prefix}optimizer.safetensors")), |array| {
         ids.iter().try_for_each(|(id, name, shape)| {
             moments.first.get_mut(*id).copy_from_slice(&array(&format!("first_moment.{name}"), shape)?);
             moments.second.get_mut(*id).copy_from_slice(&array(&format!("second_moment.{name}"), shape)?);

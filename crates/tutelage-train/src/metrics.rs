@@ -16,6 +16,9 @@ pub struct Interval {
     sums: Losses,
     #[serde(default)]
     balance: Option<f64>,
+    /// Of a teacher that learns.
+    #[serde(default)]
+    tutor: Option<Losses>,
     /// Steps without a token of text.
     #[serde(default)]
     without_text: u64,
@@ -25,11 +28,14 @@ pub struct Interval {
 }
 
 impl Interval {
-    pub(crate) fn add(&mut self, losses: Losses, balance: Option<f64>) {
+    pub(crate) fn add(&mut self, losses: Losses, balance: Option<f64>, tutor: Option<Losses>) {
         self.steps += 1;
         self.without_text += u64::from(losses.text == 0.0);
         self.untaught += u64::from(losses.taught == 0.0);
         self.sums = self.sums.zip(losses, |sum, x| sum + x);
+        if let Some(tutor) = tutor {
+            self.tutor = Some(self.tutor.unwrap_or_default().zip(tutor, |sum, x| sum + x));
+        }
         if let Some(balance) = balance {
             *self.balance.get_or_insert(0.0) += balance;
         }
@@ -50,6 +56,12 @@ impl Interval {
     pub(crate) fn kd(&self) -> Option<f64> {
         let taught = self.steps - self.untaught;
         (taught > 0).then(|| self.sums.kd / taught as f64)
+    }
+
+    /// Means of a teacher that learns, over the steps.
+    pub(crate) fn tutor(&self) -> Option<Losses> {
+        let steps = self.steps.max(1) as f64;
+        self.tutor.map(|sums| sums.zip(Losses::default(), |sum, _| sum / steps))
     }
 
     /// Means over the steps.
@@ -121,6 +133,8 @@ impl Recorder {
             ("train/own", record.own),
             ("train/kd_loss", record.kd_loss),
             ("train/balance_loss", record.balance_loss),
+            ("train/teacher_lm_loss", record.teacher_lm_loss),
+            ("train/teacher_kd_loss", record.teacher_kd_loss),
             ("train/kl", record.kl),
             ("train/taught", record.taught),
             ("schedule/text_weight", record.text_weight),

@@ -11,9 +11,10 @@ use tutelage_model::Decoder;
 use tutelage_run::records::{FeatureRecord, MetricsRecord};
 use tutelage_run::{Event, Hash, Observer, StopFlag};
 
-use crate::checkpoint::{self, State};
+use crate::checkpoint::{self, Hashes, State};
 use crate::metrics::{Interval, Lengths, Recorder};
 use crate::on_policy::{Continue, StepBatches, Texts};
+use crate::online::{Learners, Online, Tutor};
 use crate::{Learner, Losses, StepOutcome, TrainConfig, TrainError};
 
 /// Why a model could not be kept.
@@ -29,6 +30,8 @@ pub struct Job<'a> {
     pub config: &'a TrainConfig,
     /// Who teaches it.
     pub teacher: Option<&'a dyn Teacher>,
+    /// A teacher that learns, in the place of one that does not.
+    pub online: Option<Online<'a>>,
     /// Where checkpoints and metrics go.
     pub folder: &'a Path,
     /// Hash of everything that shapes the result.
@@ -49,7 +52,14 @@ pub struct Job<'a> {
 #[derive(Debug)]
 pub enum Outcome {
     /// At its last step.
-    Done(Box<Decoder>, TrainStats),
+    Done {
+        /// The model.
+        model: Box<Decoder>,
+        /// The teacher's, if that has learned too.
+        teacher: Option<Box<Decoder>>,
+        /// What it cost.
+        stats: TrainStats,
+    },
     /// It was asked to stop; a checkpoint of this many steps is saved.
     Stopped {
         /// Steps done.
@@ -78,11 +88,11 @@ pub fn train(
     stop: &StopFlag,
 ) -> Result<Outcome, TrainError> {
     let config = job.config;
-    let mut learner = Learner::new(model, config);
+    let mut learners = Learners { student: Learner::new(model, config), tutor: job.online.take().map(Tutor::new) };
     let checkpoints = job.folder.join("checkpoints");
     let mut note = |text: &str| observer.event(&Event::Note(text));
     let resumed =
-        checkpoint::resume(&checkpoints, job.config.keep_checkpoints, job.fingerprint, &mut learner, &mut note)?;
+        checkpoint::resume(&checkpoints, job.config.keep_checkpoints, job.fingerprint, &mut learners, &mut note)?;
     let mut at = resumed.as_ref().map_or(Progress::default(), Progress::of);
     let lengths = resumed.as_ref().map_or(Lengths::default(), |s| s.lengths);
     let mut recorder = Recorder::open(job.folder, lengths, (at.step, at.tokens, at.seconds))?;
@@ -94,7 +104,7 @@ pub fn train(
     while at.step < config.steps {
         if stop.is_raised() {
             if saved != Some(at.step) {
-                save(&job, &checkpoints, &learner, &at, &mut recorder)?;
+                save(&job, &checkpoints, &learners, &at, &mut recorder)?;
             }
             return Ok(Outcome::Stopped { step: at.step });
         }
@@ -103,31 +113,33 @@ pub fn train(
         let batches = match (config.on_policy(), job.continue_texts) {
             (Some(own), Some(continue_texts)) => {
                 StepBatches::partly_own(texts, &indices, (config, own), at.step, |prompts| {
-                    continue_texts(learner.model(), prompts)
+                    continue_texts(learners.student.model(), prompts)
                 })
             }
             _ => StepBatches::of_text(texts, &indices, config.micro_batch_size),
         };
-        let result = learner.step_on(&batches, config, at.step, job.teacher)?;
-        if !result.updated {
-            return Err(diverged(&result, at.step, saved, &checkpoints));
+        let (result, of_tutor) = learners.step(&batches, config, at.step, job.teacher)?;
+        if let Some(wrong) = [Some(&result), of_tutor.as_ref()].into_iter().flatten().find(|result| !result.updated) {
+            return Err(diverged(wrong, at.step, saved, &checkpoints));
         }
-        at.interval.add(result.losses, result.balance);
+        at.interval.add(result.losses, result.balance, of_tutor.map(|result| result.losses));
         at.tokens += result.tokens;
         at.step += 1;
-        report(&mut job, learner.model(), &mut at, result.grad_norm, &mut recorder, observer)?;
+        report(&mut job, learners.student.model(), &mut at, result.grad_norm, &mut recorder, observer)?;
         // Before the checkpoint: going on from that one, it is there.
         if config.snapshots.contains(&at.step) {
-            (job.snapshot)(learner.model(), at.step)
+            (job.snapshot)(learners.student.model(), at.step)
                 .map_err(|source| TrainError::Snapshot { step: at.step, source })?;
         }
         if at.step.is_multiple_of(config.checkpoint_every) || at.step == config.steps {
-            save(&job, &checkpoints, &learner, &at, &mut recorder)?;
+            save(&job, &checkpoints, &learners, &at, &mut recorder)?;
             saved = Some(at.step);
         }
     }
     let stats = TrainStats { tokens: at.tokens, seconds: recorder.seconds() };
-    Ok(Outcome::Done(Box::new(learner.into_model()), stats))
+    let Learners { student, tutor } = learners;
+    let teacher = tutor.map(|tutor| Box::new(tutor.learner.into_model()));
+    Ok(Outcome::Done { model: Box::new(student.into_model()), teacher, stats })
 }
 
 fn diverged(result: &StepOutcome, step: u64, saved: Option<u64>, checkpoints: &Path) -> TrainError {
@@ -160,23 +172,30 @@ impl Progress {
 fn save(
     job: &Job<'_>,
     checkpoints: &Path,
-    learner: &Learner,
+    learners: &Learners<'_>,
     at: &Progress,
     recorder: &mut Recorder,
 ) -> Result<(), TrainError> {
     let lengths = recorder.sync()?;
     let seconds = recorder.seconds();
-    checkpoint::save(checkpoints, learner, job.config.keep_checkpoints, at.step, |model, optimizer| State {
-        format: State::format(),
-        fingerprint: job.fingerprint.clone(),
-        step: at.step,
-        tokens: at.tokens,
-        seconds,
-        interval: at.interval,
-        lengths,
-        model,
-        optimizer,
-    })
+    checkpoint::save(
+        checkpoints,
+        learners,
+        job.config.keep_checkpoints,
+        at.step,
+        |Hashes { model, optimizer, teacher }| State {
+            format: State::format(),
+            fingerprint: job.fingerprint.clone(),
+            step: at.step,
+            tokens: at.tokens,
+            seconds,
+            interval: at.interval,
+            lengths,
+            model,
+            optimizer,
+            teacher,
+        },
+    )
 }
 
 /// What is compared inside of both models: means, and the weights of step `step` (from zero).
@@ -224,6 +243,8 @@ fn report(
         own: taught.filter(|taught| taught.on_policy.is_some()).map(|_| means.own),
         features: feature_records(config, means, at.step - 1),
         balance_loss: at.interval.balance(),
+        teacher_lm_loss: at.interval.tutor().map(|losses| losses.lm),
+        teacher_kd_loss: at.interval.tutor().map(|losses| losses.kd),
         lr: config.lr.at(at.step - 1, config.steps),
         text_weight: objective.map(|objective| objective.text),
         teacher_weight: objective.map(|objective| objective.teacher),

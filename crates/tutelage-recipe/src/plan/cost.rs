@@ -131,6 +131,14 @@ impl Plan {
             live = u64::saturating_add(live, config.inference_bytes());
             loss.taught = true;
         }
+        // One that learns has all its rows on a tape, and the student beside its own output layer.
+        if let (Some(online), [teacher]) = (&train.online, &teachers[..]) {
+            let learned = 20 * online.lora.n_weights(&teacher.config).unwrap_or(0);
+            let own = LossMemory { taught: true, softmax_form: false, ..loss };
+            let own = LossMemory { d_model: teacher.config.d_model, vocabulary: teacher.config.vocab_size, ..own };
+            let step = teacher.config.step_bytes(own, false);
+            live = u64::saturating_add(teacher.config.fixed_bytes() + learned, step);
+        }
         let at_once = rows.min(train.teacher_batch * seq_len);
         let tape = teachers.iter().map(|teacher| self.tape(&teacher.config, at_once, true)).max();
         live = u64::saturating_add(live, tape.unwrap_or(0));
@@ -163,7 +171,7 @@ impl Plan {
             steps: config.steps,
             tokens,
             parameters,
-            flops: tokens as f64 * (flops + config.teacher_flops) as f64,
+            flops: tokens as f64 * (flops + config.teacher_flops + train.online_flops(seq_len)) as f64,
             memory_bytes: (PROGRAM_BYTES + live).saturating_add(memory),
             disk_bytes: 4 * parameters + learned * 12 * config.keep_checkpoints as u64,
         }
@@ -186,6 +194,16 @@ impl Plan {
 }
 
 impl TrainPlan {
+    /// Floating-point operations of a token for a teacher that learns: its own step, and the student's forward pass for it.
+    fn online_flops(&self, seq_len: usize) -> u64 {
+        match (&self.online, self.teacher.as_ref().map(TeacherSource::live).as_deref()) {
+            (Some(_), Some([teacher])) => {
+                teacher.config.training_flops(seq_len, true) + self.model.forward_flops(seq_len)
+            }
+            _ => 0,
+        }
+    }
+
     /// Floating-point operations of a token for what the student writes itself, on average.
     fn writing_flops(&self, seq_len: usize) -> u64 {
         let Some(own) = self.config.on_policy() else { return 0 };

@@ -6,6 +6,7 @@ mod features;
 mod models;
 mod objective;
 mod on_policy;
+mod online;
 mod resolve;
 mod servers;
 mod several;
@@ -14,7 +15,7 @@ mod teachers;
 use std::path::PathBuf;
 
 use tutelage_loss::TargetKind;
-use tutelage_model::DecoderConfig;
+use tutelage_model::{DecoderConfig, LoraConfig};
 use tutelage_teacher::cache::Kept;
 use tutelage_teacher::remote::ServerConfig;
 use tutelage_tensor::Precision;
@@ -84,8 +85,17 @@ pub(crate) struct TrainPlan {
     pub(crate) teacher: Option<TeacherSource>,
     /// Sequences that go through a live teacher at once.
     pub(crate) teacher_batch: usize,
+    /// How the teacher learns, if it does.
+    pub(crate) online: Option<Box<OnlinePlan>>,
     /// What it learns from, in words.
     pub(crate) objective: String,
+}
+
+/// A teacher that learns.
+#[derive(Debug, Clone)]
+pub(crate) struct OnlinePlan {
+    pub(crate) lora: LoraConfig,
+    pub(crate) config: TrainConfig,
 }
 
 /// A model that teaches.

@@ -154,7 +154,7 @@ fn stored_model(name: &str, spec: &StoredSpec, tokenizer: &TokenizerPlan) -> Res
         Some(_) if GgufFile::is_named(path) => {
             return fault("adapters name the modules of folders; convert the GGUF file to one first".to_owned());
         }
-        Some(lora) => Some(adapters(name, lora, path, &config)?),
+        Some(lora) => Some(lora_config(&format!("models.{name}.lora"), lora, Some(path), &config)?),
     };
     Ok(ModelPlan { config, first: FirstWeights::Stored { path: path.clone(), lora } })
 }
@@ -168,15 +168,21 @@ fn difference(a: &Tokenizer, b: &Tokenizer) -> Option<String> {
     Some(format!("id {id} is {} there and {} here", text(found), text(other)))
 }
 
-fn adapters(name: &str, spec: &LoraSpec, path: &Path, model: &DecoderConfig) -> Result<LoraConfig, RecipeError> {
+/// Adapters of a model; `name` is for errors.
+pub(super) fn lora_config(
+    name: &str,
+    spec: &LoraSpec,
+    base: Option<&Path>,
+    model: &DecoderConfig,
+) -> Result<LoraConfig, RecipeError> {
     let lora = LoraConfig {
         rank: spec.rank,
         alpha: spec.alpha,
         rank_stabilised: spec.rank_stabilised,
         targets: spec.targets.clone(),
-        base: Some(path.display().to_string()),
+        base: base.map(|path| path.display().to_string()),
     };
     let checked = lora.validate().and_then(|()| lora.n_weights(model));
-    checked.map_err(|error| RecipeError::request(format!("models.{name}.lora: {error}")))?;
+    checked.map_err(|error| RecipeError::request(format!("{name}: {error}")))?;
     Ok(lora)
 }

@@ -6,6 +6,7 @@ use tutelage_train::{Distillation, TemperatureSchedule, Weights};
 
 use super::features::{describe, features};
 use super::on_policy::{self, on_policy};
+use super::online;
 use super::{MemberPlan, TeacherSource};
 use crate::RecipeError;
 use crate::spec::{RowTemperatureSpec, RunSpec, ScheduleSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec};
@@ -159,5 +160,6 @@ pub(super) fn objective(run: &RunSpec, taught: Option<(&TeacherSource, &Distilla
         _ => {}
     }
     out += &teacher.features.as_ref().map(describe).unwrap_or_default();
-    out + &teacher.on_policy.as_ref().map(on_policy::describe).unwrap_or_default()
+    out += &teacher.on_policy.as_ref().map(on_policy::describe).unwrap_or_default();
+    out + &teacher.online.as_ref().map(online::describe).unwrap_or_default()
 }

@@ -8,6 +8,7 @@ use tutelage_train::TrainConfig;
 use super::corpus::{Corpus, scan};
 use super::models::{self, ModelPlan, TokenizerPlan};
 use super::objective::{distillation, objective};
+use super::online::online;
 use super::teachers::{first_weights, read_caches, source, stored_teachers};
 use super::{Plan, Stage, TeacherSource, TrainPlan};
 use crate::spec::{CacheSpec, PrecisionSpec, RecipeSpec, RunSpec, TrainingSpec};
@@ -153,6 +154,10 @@ fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<
                 eval_sequences: training.eval_sequences,
                 teacher: teacher.clone(),
                 teacher_batch: run.teacher.as_ref().and_then(|t| t.micro_batch_size).unwrap_or(config.micro_batch_size),
+                online: match &teacher {
+                    Some(source) => online(run, source, &config)?,
+                    None => None,
+                },
                 config,
                 objective: objective(run, teacher.as_ref().zip(distillation.as_ref())),
             })

@@ -11,7 +11,7 @@ use tutelage_run::{AtomicFolder, Event, Hash, create_folder, write_atomic};
 use tutelage_teacher::remote::RemoteTeacher;
 use tutelage_teacher::{CachedTeacher, LiveTeacher, Member, SeveralTeachers};
 use tutelage_tensor::Params;
-use tutelage_train::{Job, Outcome, Prompt, train};
+use tutelage_train::{Job, Online, Outcome, Prompt, train};
 
 use super::cache::{covered, find, header, open_server};
 use super::session::{Flow, Made, Session};
@@ -40,6 +40,10 @@ impl Session<'_> {
             FirstWeights::Stored { path, lora } => format!("{} {lora:?}", self.stored_hash(path)?),
             FirstWeights::Run(name) => format!("run {}", self.record(&format!("train/{name}"))?.output),
         };
+        let settings = match &plan.online {
+            None => settings,
+            Some(online) => format!("{settings} {online:?}"),
+        };
         let settings = match plan.routes.is_empty() {
             true => settings,
             false => format!("{settings} {:?} {:?}", plan.routes, packed.train.shard().manifest().route),
@@ -65,11 +69,14 @@ impl Session<'_> {
     ) -> Result<Flow<Made>, RecipeError> {
         let mut model = self.first_model(plan)?;
         model.set_recompute(plan.recompute);
+        let online = self.online_teacher(plan)?;
         let teacher = match &plan.teacher {
-            Some(source) => Some(self.open_teacher(plan, source, tokenizer, &packed.train)?),
-            None => None,
+            Some(source) if online.is_none() => Some(self.open_teacher(plan, source, tokenizer, &packed.train)?),
+            _ => None,
         };
         let vocabulary = tokenizer.tokenizer.vocab_size();
+        let rows = plan.teacher_batch * packed.train.seq_len();
+        let as_teacher = as_teacher(vocabulary, rows);
         let ends: Vec<u32> = [plan.model.eos].iter().chain(&plan.model.more_eos).copied().collect();
         let continue_texts = |model: &Decoder, prompts: &[Prompt]| {
             let prompts: Vec<RolloutPrompt> = prompts.iter().map(rollout).collect();
@@ -83,6 +90,11 @@ impl Session<'_> {
             routes: (!plan.routes.is_empty()).then_some(&routes),
             config: &plan.config,
             teacher: teacher.as_deref(),
+            online: online.zip(plan.online.as_ref()).map(|(model, online)| Online {
+                model,
+                config: &online.config,
+                as_teacher: &as_teacher,
+            }),
             folder,
             fingerprint,
             evaluate: &mut |model| heldout_loss(model, &packed.heldout, plan.eval_sequences),
@@ -96,10 +108,15 @@ impl Session<'_> {
             stage,
             detail: &plan.objective,
         };
-        let (model, stats) = match train(model, job, self.observer, self.stop)? {
-            Outcome::Done(model, stats) => (model, stats),
+        let (model, teacher, stats) = match train(model, job, self.observer, self.stop)? {
+            Outcome::Done { model, teacher, stats } => (model, teacher, stats),
             Outcome::Stopped { .. } => return Ok(Flow::Stopped),
         };
+        if let Some(teacher) = teacher {
+            let adapters = AtomicFolder::create(&folder.join("teacher-adapters"))?;
+            teacher.save_adapters(adapters.inside())?;
+            adapters.commit()?;
+        }
         let output = save_model(&model, plan, tokenizer, folder)?;
         let result = format!("{} weights, {} tokens", model.params().n_weights(), stats.tokens);
         Ok(Flow::Done(Made { output, result, seconds: Some(stats.seconds) }))
@@ -122,6 +139,16 @@ impl Session<'_> {
                 StoredModel::open(path)?.adapted(device, precision, lora.clone(), plan.seed)?
             }
         })
+    }
+
+    /// A teacher with adapters that will learn, if the plan has one.
+    fn online_teacher(&self, plan: &TrainPlan) -> Result<Option<Decoder>, RecipeError> {
+        let (Some(online), Some(TeacherSource::Live { teacher })) = (&plan.online, &plan.teacher) else {
+            return Ok(None);
+        };
+        let path = teacher.stored.clone().unwrap_or_else(|| self.stage_folder(&teacher.name).join("model"));
+        let (device, precision) = (&self.device, self.plan.precision);
+        Ok(Some(StoredModel::open(&path)?.adapted(device, precision, online.lora.clone(), plan.seed)?))
     }
 
     /// A trained model of this run, which is only asked.
@@ -262,4 +289,9 @@ fn save_model(model: &Decoder, plan: &TrainPlan, tokenizer: &RunTokenizer, folde
 fn rollout(prompt: &Prompt) -> RolloutPrompt {
     let sampling = Sampling { temperature: prompt.temperature, top_p: 1.0, seed: prompt.seed, ..Sampling::default() };
     RolloutPrompt { ids: prompt.ids.clone(), max_tokens: prompt.max_tokens, sampling }
+}
+
+/// Makes live teachers of models, with so many tokens and so many rows at a time.
+fn as_teacher(vocabulary: usize, rows: usize) -> impl for<'m> Fn(&'m Decoder) -> Box<dyn Teacher + 'm> {
+    move |model| Box::new(LiveTeacher::new(model, vocabulary).in_batches(rows))
 }

@@ -24,7 +24,9 @@ pub use features::{AttentionSpec, FeaturesSpec, HiddenSpec, SquareSpec};
 pub use model::{ExpertsSpec, LoraSpec, ModelSpec, SizesSpec, StoredSpec, TokenizerSpec};
 pub use schedule::{ScheduleSpec, ShapeSpec};
 pub use server::ServerSpec;
-pub use teacher::{MemberSpec, OnPolicySpec, RowTemperatureSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec};
+pub use teacher::{
+    MemberSpec, OnPolicySpec, OnlineSpec, RowTemperatureSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec,
+};
 
 /// A whole recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

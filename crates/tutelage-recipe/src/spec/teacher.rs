@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{FeaturesSpec, ScheduleSpec};
+use super::{FeaturesSpec, LoraSpec, ScheduleSpec};
 
 /// `[runs.teacher]`: give `run` or `model` for a live teacher, `cache`, `server` with `top_k`, or `members`; and `alpha`, or `text_weight` and
 /// `teacher_weight`.
@@ -60,6 +60,9 @@ pub struct TeacherSpec {
     /// Learning from the student's own texts, with a live teacher or a server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_policy: Option<OnPolicySpec>,
+    /// Adapters of a live teacher that learn beside the student.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub online: Option<OnlineSpec>,
     /// What is compared inside of both models, beside the distributions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<FeaturesSpec>,
@@ -90,6 +93,22 @@ pub struct OnPolicySpec {
     /// Temperature at which the student writes.
     #[serde(default = "one")]
     pub temperature: f64,
+}
+
+/// `[runs.teacher.online]`: the teacher's weights stay as they are, and adapters beside them learn from the text and from the student.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnlineSpec {
+    /// The adapters.
+    pub lora: LoraSpec,
+    /// Weight of the cross-entropy with the text.
+    #[serde(default = "one_schedule")]
+    pub text_weight: ScheduleSpec,
+    /// Weight of the KL divergence of the teacher from the student.
+    pub student_weight: ScheduleSpec,
+    /// Learning rate of the adapters; the run's if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lr: Option<ScheduleSpec>,
 }
 
 /// `[[runs.teacher.members]]`: give `run`, `model` or `cache`.
@@ -156,6 +175,7 @@ defaults! {
     forward_kl: String = "forward_kl".to_owned();
     one: f64 = 1.0;
     prompt_tokens: usize = 32;
+    one_schedule: ScheduleSpec = ScheduleSpec::Number(1.0);
 }
 
 impl TemperatureSpec {

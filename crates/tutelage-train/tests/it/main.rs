@@ -129,6 +129,7 @@ impl<'a> Run<'a> {
         stop: &StopFlag,
     ) -> Result<Outcome, TrainError> {
         let job = Job {
+            online: None,
             continue_texts: None,
             routes: None,
             set,
@@ -150,7 +151,7 @@ impl<'a> Run<'a> {
 
     fn finish(self, set: &PackedSet) -> Vec<u32> {
         match self.go(set, None, &mut Silent, &StopFlag::default()).unwrap() {
-            Outcome::Done(model, stats) => {
+            Outcome::Done { model, stats, .. } => {
                 assert_eq!(stats.tokens, 12 * 4 * 12);
                 model.params().iter().flat_map(|(_, p)| p.values().iter().map(|x| x.to_bits())).collect()
             }

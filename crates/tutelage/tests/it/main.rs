@@ -7,6 +7,7 @@ mod generate;
 mod gguf;
 mod interrupted;
 mod on_policy;
+mod online;
 mod remote;
 mod routes;
 mod serve;
