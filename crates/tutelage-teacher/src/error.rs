@@ -16,6 +16,12 @@ pub enum CacheError {
     /// A server.
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    /// A text could not be divided into the tokens of a teacher with another vocabulary.
+    #[error("a text cannot be read in the teacher's tokens: {source}")]
+    Text {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Made for something else.
     #[error(
         "the teacher cache {} was made for another {what}: it holds {found}, asked for is {expected}; \

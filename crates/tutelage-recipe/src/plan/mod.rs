@@ -13,12 +13,14 @@ mod several;
 mod teachers;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tutelage_loss::TargetKind;
 use tutelage_model::{DecoderConfig, LoraConfig};
 use tutelage_teacher::cache::Kept;
 use tutelage_teacher::remote::ServerConfig;
 use tutelage_tensor::Precision;
+use tutelage_token::Tokenizer;
 use tutelage_train::TrainConfig;
 
 use crate::Recipe;
@@ -108,6 +110,8 @@ pub(crate) struct TeacherModel {
     /// The step of its training after which it is as it teaches; the last if not given.
     pub(crate) snapshot: Option<u64>,
     pub(crate) config: DecoderConfig,
+    /// Its tokenizer, where that is its own.
+    pub(crate) own: Option<Arc<Tokenizer>>,
 }
 
 impl TeacherModel {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tutelage_model::{DecoderConfig, ExpertOptions, Family, GgufFile, LoraConfig, Options, RopeScaling, StoredModel};
 use tutelage_token::{MIN_VOCAB, Tokenizer};
@@ -58,6 +59,8 @@ impl TokenizerPlan {
 pub(crate) struct ModelPlan {
     pub(crate) config: DecoderConfig,
     pub(crate) first: FirstWeights,
+    /// Its tokenizer, where that is its own.
+    pub(crate) own: Option<Arc<Tokenizer>>,
 }
 
 /// Where a model's first weights come from.
@@ -85,7 +88,7 @@ pub(super) fn resolve(
     for (name, model) in &spec.models {
         if let ModelSpec::New(sizes) = model {
             let config = new_model(sizes, tokenizer.vocab_size(), tokenizer.borders(), spec.data.seq_len);
-            models.insert(name.clone(), ModelPlan { config, first: FirstWeights::Random });
+            models.insert(name.clone(), ModelPlan { config, first: FirstWeights::Random, own: None });
         }
     }
     for (name, model) in &models {
@@ -136,6 +139,9 @@ fn stored_model(name: &str, spec: &StoredSpec, tokenizer: &TokenizerPlan) -> Res
     if config.options.reward {
         return fault("is a reward model, which gives a text a number and no next token".to_owned());
     }
+    if spec.own_vocabulary {
+        return own_vocabulary(name, spec, config);
+    }
     let TokenizerPlan::Given { beside, path: given } = tokenizer else {
         return fault("comes with its own tokenizer; set tokenizer.from in place of tokenizer.vocab_size".to_owned());
     };
@@ -143,7 +149,8 @@ fn stored_model(name: &str, spec: &StoredSpec, tokenizer: &TokenizerPlan) -> Res
         return fault("has no tokenizer beside it, so what its ids stand for cannot be known".to_owned());
     };
     if let Some(difference) = difference(&beside.tokenizer, &own.tokenizer) {
-        return fault(format!("has another tokenizer than {}: {difference}", given.display()));
+        let found = format!("has another tokenizer than {}: {difference}", given.display());
+        return fault(format!("{found}; as a teacher it may have, with own_vocabulary = true"));
     }
     if own.tokenizer.vocab_size() > config.vocab_size {
         let (entries, rows) = (own.tokenizer.vocab_size(), config.vocab_size);
@@ -156,7 +163,24 @@ fn stored_model(name: &str, spec: &StoredSpec, tokenizer: &TokenizerPlan) -> Res
         }
         Some(lora) => Some(lora_config(&format!("models.{name}.lora"), lora, Some(path), &config)?),
     };
-    Ok(ModelPlan { config, first: FirstWeights::Stored { path: path.clone(), lora } })
+    Ok(ModelPlan { config, first: FirstWeights::Stored { path: path.clone(), lora }, own: None })
+}
+
+/// A teacher that reads texts in its own tokens.
+fn own_vocabulary(name: &str, spec: &StoredSpec, config: DecoderConfig) -> Result<ModelPlan, RecipeError> {
+    let path = &spec.from;
+    let fault = |found: &str| Err(RecipeError::request(format!("models.{name}: {}: {found}", path.display())));
+    if spec.lora.is_some() {
+        return fault("a model with own_vocabulary teaches as it is; leave lora out");
+    }
+    let Some(own) = Beside::read(path)? else {
+        return fault("has no tokenizer beside it, so what its ids stand for cannot be known");
+    };
+    if own.tokenizer.vocab_size() > config.vocab_size {
+        return fault("has fewer rows than its tokenizer has entries");
+    }
+    let first = FirstWeights::Stored { path: path.clone(), lora: None };
+    Ok(ModelPlan { config, first, own: Some(Arc::new(own.tokenizer)) })
 }
 
 /// The first entry in which two tokenizers differ.

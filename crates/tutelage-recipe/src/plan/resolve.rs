@@ -114,6 +114,10 @@ pub(super) struct Found<'a> {
 fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<TrainPlan>, RecipeError> {
     let spec = found.spec;
     let model = lookup(found.models, "models", &run.model, &run.name)?;
+    if model.own.is_some() {
+        let found = format!("[models.{}] has own_vocabulary: it teaches, and does not learn", run.model);
+        return Err(RecipeError::request(format!("run '{}': {found}", run.name)));
+    }
     let training = lookup(&spec.training, "training", &run.training, &run.name)?;
     let seeds = if run.seeds.is_empty() { vec![spec.seed] } else { run.seeds.clone() };
     if seeds.iter().collect::<BTreeSet<_>>().len() != seeds.len() {

@@ -35,7 +35,8 @@ fn model(
     match (run, model) {
         (Some(run), None) => {
             let train = trained(stages, run, user)?;
-            Ok(TeacherModel { name: train.name.clone(), stored: None, snapshot: None, config: train.model.clone() })
+            let (name, config) = (train.name.clone(), train.model.clone());
+            Ok(TeacherModel { name, stored: None, snapshot: None, config, own: None })
         }
         (None, Some(name)) => match found.models.get(name).map(|model| (model, &model.first)) {
             None => fault(format!("there is no [models.{name}]")),
@@ -50,6 +51,7 @@ fn model(
                 stored: Some(path.clone()),
                 snapshot: None,
                 config: model.config.clone(),
+                own: model.own.clone(),
             }),
         },
         _ => fault("give either run or model".to_owned()),
@@ -91,6 +93,11 @@ fn teaches(
         None => {
             let user = format!("caches.{name}");
             let mut teacher = model(found, stages, which, &user)?;
+            if teacher.own.is_some() && cache.samples.is_some() {
+                let found =
+                    "a teacher with own_vocabulary shares some of its entries, so samples of all are not the student's";
+                return Err(RecipeError::request(format!("{user}: {found}; set top_k in place of samples")));
+            }
             teacher.snapshot = snapshot(stages, cache, &teacher, &user)?;
             Ok(Teaches::Model(Box::new(teacher)))
         }
@@ -196,14 +203,18 @@ pub(super) fn one(
         }
         None => {
             let teacher = model(found, stages, (run.as_ref(), stored.as_ref()), &format!("run '{}'", user.name))?;
+            if teacher.own.is_some() {
+                let found = format!("its teacher '{}' has own_vocabulary: it teaches through a cache", teacher.name);
+                return Err(RecipeError::request(format!("run '{}': {found}", user.name)));
+            }
             TeacherSource::Live { teacher: Box::new(teacher) }
         }
     })
 }
 
-/// Adds the stages of stored teachers, once each.
+/// Adds the stages of stored teachers, once each: those that read the same tokens can be evaluated beside their students.
 pub(super) fn stored_teachers(source: &TeacherSource, stages: &mut Vec<Stage>) {
-    for teacher in source.models().into_iter().filter(|teacher| teacher.stored.is_some()) {
+    for teacher in source.models().into_iter().filter(|teacher| teacher.stored.is_some() && teacher.own.is_none()) {
         let is_there = stages.iter().any(|stage| matches!(stage, Stage::Stored(stored) if stored.name == teacher.name));
         if !is_there {
             stages.push(Stage::Stored(Box::new(teacher.clone())));

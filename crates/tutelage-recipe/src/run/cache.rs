@@ -2,18 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use tutelage_data::{PackedSet, SequenceOrder};
-use tutelage_run::{Event, Hash};
+use tutelage_run::{Event, Hash, Hasher};
 use tutelage_teacher::CacheError;
+use tutelage_teacher::across::{Across, AcrossSource, Alignment, Vocabulary};
 use tutelage_teacher::cache::{self, CacheHeader, CacheStats, Kept, ModelSource, Outcome, Source};
 use tutelage_teacher::remote::{RemoteSource, ServerConfig, TokenizerProbe};
+use tutelage_token::{Spelling, Tokenizer};
 
 use super::session::{Flow, Made, Session};
 use super::shards::Packed;
 use super::tokenizer::RunTokenizer;
 use crate::RecipeError;
-use crate::plan::{CachePlan, Plan, ServerPlan, Stage, Teaches};
+use crate::plan::{CachePlan, Plan, ServerPlan, Stage, TeacherModel, Teaches};
 
 /// Sequences that the readers will see, in rising order.
 pub(super) fn covered(plan: &CachePlan, set: &PackedSet) -> Vec<usize> {
@@ -66,6 +69,9 @@ impl Session<'_> {
             session.started(&stage, &format!("{} of {}", plan.kept, plan.teacher.name()), Some(total));
             let set = &packed.train;
             let written = match &plan.teacher {
+                Teaches::Model(model) if model.own.is_some() => {
+                    session.write_across(folder, &header, (plan, model), tokenizer, set, &sequences)?
+                }
                 Teaches::Model(model) => {
                     let model = session.load_teacher(model)?;
                     let mut source =
@@ -87,10 +93,50 @@ impl Session<'_> {
         })
     }
 
+    /// From a teacher with another vocabulary; says how much of the text aligned.
+    fn write_across(
+        &mut self,
+        folder: &Path,
+        header: &CacheHeader,
+        (plan, teacher): (&CachePlan, &TeacherModel),
+        tokenizer: &RunTokenizer,
+        set: &PackedSet,
+        sequences: &[usize],
+    ) -> Result<Flow<CacheStats>, RecipeError> {
+        let (Kept::TopPK { top_p, top_k }, Some(own)) = (&plan.kept, &teacher.own) else {
+            return Err(RecipeError::request(format!("cache '{}': draws of another vocabulary", plan.name)));
+        };
+        let encode = Arc::clone(own);
+        let encode = move |text: &str| encode.encode(text).map_err(Into::into);
+        let across = Across::new(vocabulary(&tokenizer.tokenizer), vocabulary(own), Box::new(encode));
+        let model = self.load_teacher(teacher)?;
+        let (top_p, top_k, alignment) = (*top_p, *top_k, Alignment::default());
+        let mut source = AcrossSource { teacher: &model, across: &across, top_p, top_k, alignment };
+        let flow = self.write_cache(folder, header, &mut source, set, sequences)?;
+        let Alignment { rows, aligned, mass } = source.alignment;
+        let (shared, all) = across.shared();
+        let note = format!(
+            "teacher '{}' has another vocabulary: {shared} of its {all} entries are its students' too; {:.1} % of {rows} tokens \
+             follow a text that both have read, where those entries have {:.1} % of its mass",
+            teacher.name,
+            100.0 * aligned as f64 / rows.max(1) as f64,
+            100.0 * mass / aligned.max(1) as f64
+        );
+        self.observer.event(&Event::Note(&note));
+        Ok(flow)
+    }
+
     /// Hash of who is written down.
     pub(super) fn teaches_hash(&mut self, teacher: &Teaches) -> Result<Hash, RecipeError> {
         match teacher {
-            Teaches::Model(model) => self.teacher_hash(model),
+            Teaches::Model(model) => {
+                let weights = self.teacher_hash(model)?;
+                let Some(own) = &model.own else { return Ok(weights) };
+                // What it says of a text depends on how it reads it.
+                let mut hasher = Hasher::default();
+                hasher.part(b"across-1").part(weights.to_string().as_bytes()).part(own.to_json()?.as_bytes());
+                Ok(hasher.finish())
+            }
             // A server that is not there now may have filled the cache: only a name that is given is known without it.
             Teaches::Server(server) => {
                 let ServerConfig { url, model, .. } = &server.config;
@@ -133,4 +179,17 @@ pub(super) fn open_server(
 fn describe(stats: &CacheStats) -> String {
     let tokens = stats.n_tokens.max(1) as f64;
     format!("{:.1} bytes and {:.1} entries a token", stats.n_bytes as f64 / tokens, stats.n_entries as f64 / tokens)
+}
+
+/// What a tokenizer's ids stand for.
+fn vocabulary(tokenizer: &Tokenizer) -> Vocabulary {
+    let text = |spelling| match spelling {
+        Spelling::Bytes(bytes) => Some(bytes),
+        Spelling::Special(_) => None,
+    };
+    Vocabulary {
+        entries: tokenizer.spellings().into_iter().map(text).collect(),
+        bos: tokenizer.adds_bos().then(|| tokenizer.bos()),
+        eos: tokenizer.eos(),
+    }
 }

@@ -147,7 +147,8 @@ fn trainings<'p>(
         }
     }
     if let FirstWeights::Run(name) = &train.first {
-        let before = TeacherModel { name: name.clone(), stored: None, snapshot: None, config: train.model.clone() };
+        let config = train.model.clone();
+        let before = TeacherModel { name: name.clone(), stored: None, snapshot: None, config, own: None };
         trainings(plan, cache, &before, needed)?;
     }
     needed.push(train);

@@ -82,6 +82,9 @@ pub struct StoredSpec {
     /// Adapters that learn in place of the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraSpec>,
+    /// Whether it may have a vocabulary of its own: it then teaches through caches, where both have read the same text.
+    #[serde(default)]
+    pub own_vocabulary: bool,
 }
 
 /// `[models.NAME.lora]`: adapters of low rank (2106.09685).
