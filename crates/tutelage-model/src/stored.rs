@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use tutelage_run::{FileError, Hash, read_json};
-use tutelage_tensor::Params;
+use tutelage_tensor::{ParamId, Params};
 
 use crate::decoder::{Layout, Spec, specs};
 use crate::files::{read_config, save_folder};
@@ -110,6 +110,24 @@ impl StoredModel {
         let model = Decoder::from_weights(self.config.clone(), params, |spec| self.weight(&mut reader, spec))?;
         self.finish(reader)?;
         Ok(model)
+    }
+
+    /// The output layer alone, into empty parameters.
+    ///
+    /// # Errors
+    /// When it is missing, misshapen, or no numbers.
+    pub fn output_layer(&self, mut params: Params) -> Result<(Params, ParamId), ModelError> {
+        let name = if self.config.tied_embeddings { "model.tok_embeddings.weight" } else { "output.weight" };
+        let shape = [self.config.vocab_size, self.config.d_model];
+        let values = match specs(&self.config).iter().find(|spec| spec.name == name) {
+            Some(spec) => self.weight(&mut self.reader()?, spec)?,
+            None => {
+                let fault = "a reward model has no output layer of logits".to_owned();
+                return Err(ModelError::Config { field: "reward", value: "true".to_owned(), fault });
+            }
+        };
+        let id = params.push_head(name, shape, &values);
+        Ok((params, id))
     }
 
     /// Types of the arrays, with how many there are of each.

@@ -2,7 +2,7 @@
 //!
 //! # Tour
 //! - [`LiveTeacher`]: a model that runs beside the student; its full distribution is multiplied out chunk by
-//!   chunk by the engine.
+//!   chunk by the engine. [`OffloadedTeacher`] has its weights in memory only while it reads.
 //! - [`cache`]: the same teacher's truncated distributions written once ([`cache::write`]) and read many times
 //!   ([`CachedTeacher`]). A cache names the teacher, tokenizer and packing it was made for and is refused for
 //!   others; every row carries the hash of its input ids and a checksum.
@@ -15,6 +15,7 @@ pub mod cache;
 mod cached;
 mod error;
 mod live;
+mod offloaded;
 pub mod remote;
 mod several;
 mod taps;
@@ -22,4 +23,5 @@ mod taps;
 pub use cached::CachedTeacher;
 pub use error::CacheError;
 pub use live::LiveTeacher;
+pub use offloaded::OffloadedTeacher;
 pub use several::{Member, SeveralTeachers};

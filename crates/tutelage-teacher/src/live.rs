@@ -40,7 +40,7 @@ impl<M: Borrow<Decoder>> LiveTeacher<M> {
     }
 
     /// Last hidden states of a batch, and what is found at taps.
-    fn hidden(&self, input: TeacherInput<'_>, taps: &[Tap]) -> (Tensor, Vec<Feature>) {
+    pub(crate) fn hidden(&self, input: TeacherInput<'_>, taps: &[Tap]) -> (Tensor, Vec<Feature>) {
         let (mut parts, mut found) = (Vec::new(), Vec::new());
         let mut rest = input.documents;
         while let Some(first) = rest.first() {

@@ -124,12 +124,18 @@ impl Plan {
         let tokens = config.steps * (config.batch_size * seq_len) as u64;
         let rows = config.micro_batch_size * seq_len;
         let mut loss = train.model.loss_memory(isa, self.precision.activation(), rows);
-        let mut live = 0;
+        let mut live: u64 = 0;
         let teachers = train.teacher.as_ref().map(TeacherSource::live).unwrap_or_default();
-        // All weights are there at once, one forward pass after another.
+        // All weights are there at once, one forward pass after another; of those that are given back, output layers are.
+        let width = self.precision.activation().size() as u64;
+        let head = |config: &DecoderConfig| width * (config.vocab_size * config.d_model) as u64;
         for config in teachers.iter().map(|teacher| &teacher.config) {
-            live = u64::saturating_add(live, config.inference_bytes());
+            live = live.saturating_add(if train.offload { head(config) } else { config.inference_bytes() });
             loss.taught = true;
+        }
+        if train.offload {
+            let largest = teachers.iter().map(|teacher| teacher.config.inference_bytes()).max();
+            live = live.saturating_add(largest.unwrap_or(0));
         }
         // One that learns has all its rows on a tape, and the student beside its own output layer.
         if let (Some(online), [teacher]) = (&train.online, &teachers[..]) {

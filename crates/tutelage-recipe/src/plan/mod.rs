@@ -87,6 +87,8 @@ pub(crate) struct TrainPlan {
     pub(crate) teacher: Option<TeacherSource>,
     /// Sequences that go through a live teacher at once.
     pub(crate) teacher_batch: usize,
+    /// Whether live teachers' weights are in memory only while they read.
+    pub(crate) offload: bool,
     /// How the teacher learns, if it does.
     pub(crate) online: Option<Box<OnlinePlan>>,
     /// What it learns from, in words.

@@ -178,6 +178,12 @@ pub(super) fn source(
         }
         _ => {}
     }
+    if teacher.offload && source.live().is_empty() {
+        return fault("teacher.offload is for live teachers".to_owned());
+    }
+    if teacher.offload && teacher.online.is_some() {
+        return fault("teacher.offload gives weights back that teacher.online lets learn; choose one".to_owned());
+    }
     // Stored models have the recipe's tokenizer, token by token (`models.rs`), and rows for all of it.
     for teacher in source.models() {
         if teacher.config.n_positions() < found.spec.data.seq_len {

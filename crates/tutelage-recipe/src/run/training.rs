@@ -9,7 +9,7 @@ use tutelage_loss::Teacher;
 use tutelage_model::{Decoder, SaveOptions, StoredModel};
 use tutelage_run::{AtomicFolder, Event, Hash, create_folder, write_atomic};
 use tutelage_teacher::remote::RemoteTeacher;
-use tutelage_teacher::{CachedTeacher, LiveTeacher, Member, SeveralTeachers};
+use tutelage_teacher::{CachedTeacher, LiveTeacher, Member, OffloadedTeacher, SeveralTeachers};
 use tutelage_tensor::Params;
 use tutelage_train::{Job, Online, Outcome, Prompt, train};
 
@@ -146,9 +146,13 @@ impl Session<'_> {
         let (Some(online), Some(TeacherSource::Live { teacher })) = (&plan.online, &plan.teacher) else {
             return Ok(None);
         };
-        let path = teacher.stored.clone().unwrap_or_else(|| self.stage_folder(&teacher.name).join("model"));
         let (device, precision) = (&self.device, self.plan.precision);
-        Ok(Some(StoredModel::open(&path)?.adapted(device, precision, online.lora.clone(), plan.seed)?))
+        Ok(Some(StoredModel::open(&self.teacher_path(teacher))?.adapted(
+            device,
+            precision,
+            online.lora.clone(),
+            plan.seed,
+        )?))
     }
 
     /// A trained model of this run, which is only asked.
@@ -156,14 +160,19 @@ impl Session<'_> {
         Ok(Decoder::load_frozen(&self.stage_folder(name).join("model"), &self.device, self.plan.precision)?)
     }
 
+    /// Where a model that teaches lies.
+    fn teacher_path(&self, teacher: &TeacherModel) -> PathBuf {
+        match (&teacher.stored, teacher.snapshot) {
+            (None, None) => self.stage_folder(&teacher.name).join("model"),
+            (None, Some(_)) => self.snapshot(teacher),
+            (Some(path), _) => path.clone(),
+        }
+    }
+
     /// A model that teaches.
     pub(super) fn load_teacher(&self, teacher: &TeacherModel) -> Result<Decoder, RecipeError> {
-        let (device, precision) = (&self.device, self.plan.precision);
-        match (&teacher.stored, teacher.snapshot) {
-            (None, None) => self.load_trained(&teacher.name),
-            (None, Some(_)) => Ok(Decoder::load_frozen(&self.snapshot(teacher), device, precision)?),
-            (Some(path), _) => Ok(StoredModel::open(path)?.decoder(Params::frozen(device, precision))?),
-        }
+        let params = Params::frozen(&self.device, self.plan.precision);
+        Ok(StoredModel::open(&self.teacher_path(teacher))?.decoder(params)?)
     }
 
     /// Hash of a teacher's weights.
@@ -200,7 +209,14 @@ impl Session<'_> {
                     self.observer.event(&Event::Note(&note));
                 }
                 let rows = plan.teacher_batch * set.seq_len();
-                Box::new(LiveTeacher::new(self.load_teacher(teacher)?, entries).in_batches(rows))
+                match plan.offload {
+                    false => Box::new(LiveTeacher::new(self.load_teacher(teacher)?, entries).in_batches(rows)),
+                    true => {
+                        let stored = StoredModel::open(&self.teacher_path(teacher))?;
+                        let precision = self.plan.precision;
+                        Box::new(OffloadedTeacher::new(stored, &self.device, precision, (entries, rows))?)
+                    }
+                }
             }
             TeacherSource::Server { server, kept } => {
                 let source = open_server(server, kept, tokenizer)?;

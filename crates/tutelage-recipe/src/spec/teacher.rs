@@ -29,6 +29,10 @@ pub struct TeacherSpec {
     /// depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_batch_size: Option<usize>,
+    /// Whether the weights of live teachers are in memory only while they read: of several, memory then holds the largest, not all. They
+    /// are read from the files for each micro-batch.
+    #[serde(default)]
+    pub offload: bool,
     /// Several teachers in the place of one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<MemberSpec>,

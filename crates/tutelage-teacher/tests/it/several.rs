@@ -1,9 +1,12 @@
 //! Documents by their routes to teachers.
 
+use tutelage_loss::features::{Feature, Tap, TapKind};
 use tutelage_loss::{SparseTargets, Targets, Teacher};
-use tutelage_run::StopFlag;
+use tutelage_model::StoredModel;
+use tutelage_run::{StopFlag, create_folder};
 use tutelage_teacher::cache::{self, CacheHeader, ModelSource};
-use tutelage_teacher::{CachedTeacher, LiveTeacher, Member, SeveralTeachers};
+use tutelage_teacher::{CachedTeacher, LiveTeacher, Member, OffloadedTeacher, SeveralTeachers};
+use tutelage_tensor::{Params, Precision, Tape};
 use tutelage_testkit::assert_close;
 
 use crate::{Bench, VOCAB, bench, hash_bytes, input, teacher_of, top};
@@ -86,4 +89,36 @@ fn cached_members_are_read_by_document() {
     assert!(mixed.targets(input(&batch)).err().unwrap().to_string().contains("some members are live"));
     let averaged = SeveralTeachers::new(vec![member(1), member(2)], vec![vec![0, 1], vec![1], vec![]]);
     assert!(averaged.targets(input(&batch)).err().unwrap().to_string().contains("only whole distributions"));
+}
+
+#[test]
+fn a_teacher_whose_weights_are_given_back_says_the_same() {
+    let bench = bench("offloaded", top(1.0, 4));
+    let model = teacher_of(5);
+    let folder = bench.folder.join("model");
+    create_folder(&folder).unwrap();
+    model.save(&folder, &hash_bytes(b"tokenizer")).unwrap();
+    let device = model.params().device().clone();
+    for precision in [Precision::F32, Precision::Bf16] {
+        let stored = || StoredModel::open(&folder).unwrap();
+        let kept = stored().decoder(Params::frozen(&device, precision)).unwrap();
+        let kept = LiveTeacher::new(kept, VOCAB).in_batches(16);
+        let given_back = OffloadedTeacher::new(stored(), &device, precision, (VOCAB, 16)).unwrap();
+        let batch = bench.batch(&[0, 2, 4, 6]);
+        // The distance of either from the other's hidden states and output layer.
+        let logits = |teacher: &dyn Teacher| {
+            let Targets::Soft(logits) = teacher.targets(input(&batch)).unwrap() else { panic!("soft") };
+            let member = logits.alone(batch.ids.len()).unwrap();
+            let mut tape = Tape::inference(member.params);
+            let hidden = tape.leaf(member.hidden.clone());
+            tape.linear_f32(&hidden, member.head).to_vec()
+        };
+        assert_eq!(logits(&kept), logits(&given_back));
+        let taps = [Tap { layer: 1, kind: TapKind::Rows }];
+        let features = |teacher: &dyn Teacher| match &teacher.with_features(input(&batch), &taps).unwrap().1[..] {
+            [Feature::Rows(rows)] => rows.to_vec(),
+            _ => panic!("one tap of rows"),
+        };
+        assert_eq!(features(&kept), features(&given_back));
+    }
 }

@@ -28,6 +28,8 @@ fn prepare(bench: &Bench) {
         + &routed("run = \"expert\"", "run = \"reference\"")
         + &run("by-cache", "small")
         + &routed("cache = \"law\"", "cache = \"rest\"")
+        + &run("given-back", "small")
+        + &routed("run = \"expert\"", "run = \"reference\"").replace("alpha = 1.0", "alpha = 1.0\noffload = true")
         + &run("by-both", "small")
         + "[runs.teacher]\nalpha = 0.9\n"
         + &member("run = \"expert\"", "weight = 3")
@@ -63,6 +65,14 @@ fn documents_go_to_teachers_by_a_field() {
     for (live, cached) in kl("by-route").iter().zip(kl("by-cache")) {
         assert!(*live > 0.0 && cached > 0.0);
     }
+    // Whether weights are in memory all the time changes no bit.
+    let read = |name: &str| std::fs::read(bench.path(&format!("out/models/{name}/metrics.jsonl"))).unwrap();
+    assert!(read("by-route") == read("given-back"));
+    let plan = bench.succeed(&["plan", "tiny.toml", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    let rows = plan.as_array().or_else(|| plan["stages"].as_array()).unwrap();
+    let memory = |stage: &str| rows.iter().find(|row| row["stage"] == stage).unwrap()["memory_bytes"].as_u64().unwrap();
+    assert!(memory("train/given-back") < memory("train/by-route"));
     // The same again is the same, and other routes are another run.
     bench.succeed(&["run", "tiny.toml", "--out", "out"]);
     bench.edit("tiny.toml", "routes = [\"law\"]", "routes = [\"code\"]");
@@ -84,6 +94,11 @@ fn wrong_routes_are_refused() {
         ("\nroute_field = \"domain\"", "", "set data.route_field"),
         ("route_field = \"domain\"", "route_field = \"topic\"", "no field 'topic', which routes documents"),
         ("weight = 3", "weight = 0", "weight = 0: must be above 0"),
+        (
+            "alpha = 1.0\n[[runs.teacher.members]]\ncache",
+            "alpha = 1.0\noffload = true\n[[runs.teacher.members]]\ncache",
+            "teacher.offload is for live teachers",
+        ),
         ("cache = \"rest\"", "run = \"reference\"", "some are live and some are caches"),
         ("cache = \"rest\"\nroutes = [\"*\"]", "cache = \"rest\"", "only live teachers are averaged"),
         ("run = \"expert\"\nroutes", "routes", "each needs one of run, model and cache"),
