@@ -125,6 +125,17 @@ fn several(members: &[MemberPlan]) -> String {
 
 /// What a run learns from, in words.
 pub(super) fn objective(run: &RunSpec, taught: Option<(&TeacherSource, &Distillation)>) -> String {
+    let mut out = learned_from(run, taught);
+    if !run.routes.is_empty() {
+        out += &format!(", on {}", run.routes.join(" and "));
+    }
+    if let Some(from) = &run.from {
+        out += &format!(", going on from {from}");
+    }
+    out
+}
+
+fn learned_from(run: &RunSpec, taught: Option<(&TeacherSource, &Distillation)>) -> String {
     let (Some(teacher), Some((source, distillation))) = (&run.teacher, taught) else { return "text alone".to_owned() };
     let mut out = match source {
         TeacherSource::Live { teacher } => format!("live {}, whole vocabulary", teacher.name),

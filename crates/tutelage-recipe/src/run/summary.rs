@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use tutelage_model::DecoderConfig;
-use tutelage_run::records::{CacheSummary, ClaimRow, ClaimSummary, CorpusSummary, GroupSummary, ModelSummary, Summary};
-use tutelage_run::{read_json, write_json};
+use tutelage_run::records::{
+    CacheSummary, ClaimRow, ClaimSummary, CorpusSummary, GroupSummary, MetricsRecord, ModelSummary, Summary,
+};
+use tutelage_run::{read_json, read_lines, write_json};
 use tutelage_teacher::cache::CacheReader;
 
 use super::evaluate::Evaluation;
@@ -66,7 +68,6 @@ impl Session<'_> {
     }
 
     fn model_summary(&self, train: &TrainPlan) -> Result<ModelSummary, RecipeError> {
-        let seq_len = self.plan.recipe.spec.data.seq_len;
         Ok(ModelSummary {
             objective: train.objective.clone(),
             teacher: train.teacher.as_ref().map(|t| t.name()),
@@ -75,7 +76,7 @@ impl Session<'_> {
                 FirstWeights::Stored { path, .. } => Some(path.display().to_string()),
                 FirstWeights::Run(name) => Some(format!("run '{name}'")),
             },
-            tokens: train.config.steps * (train.config.batch_size * seq_len) as u64,
+            tokens: self.tokens(train)?,
             seconds: self.record(&format!("train/{}", train.name))?.seconds,
             seed: train.seed,
             group: train.group.clone(),
@@ -84,6 +85,12 @@ impl Session<'_> {
             stage: format!("models/{}", train.name),
             ..self.stored_summary(&train.name, &train.model, None)?
         })
+    }
+
+    /// Tokens that went through a model in its training: fewer than its steps hold where documents are left out, or end early.
+    fn tokens(&self, train: &TrainPlan) -> Result<u64, RecipeError> {
+        let lines: Vec<MetricsRecord> = read_lines(&self.stage_folder(&train.name).join("metrics.jsonl"))?;
+        Ok(lines.last().map_or(0, |line| line.tokens))
     }
 
     /// Of a model that no stage made, and what all models have in common: their sizes and their evaluations.
