@@ -30,11 +30,13 @@ pub enum TrainError {
     },
     /// Numbers that are none.
     #[error(
-        "step {step}: the {what} is {value}; {kept}. Lower lr or grad_clip, or lengthen warmup, and start the stage anew"
+        "step {step}: the {whose}{what} is {value}; {kept}. Lower lr or grad_clip, or lengthen warmup, and start the stage anew"
     )]
     Diverged {
         /// The step, from one.
         step: u64,
+        /// Of a teacher that learns, or nothing.
+        whose: &'static str,
         /// Loss or gradient norm.
         what: &'static str,
         /// NaN or infinity.

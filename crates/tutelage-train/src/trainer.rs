@@ -41,7 +41,7 @@ pub struct Job<'a> {
     /// Keeps the model of a step that is among the configuration's snapshots.
     pub snapshot: &'a mut (dyn FnMut(&Decoder, u64) -> Result<(), SnapshotError> + 'a),
     /// Lets the model continue texts, where the configuration says that it learns from its own.
-    pub continue_texts: Option<&'a Continue<'a>>,
+    pub continue_texts: &'a Continue<'a>,
     /// Name of the stage, for events.
     pub stage: &'a str,
     /// What it does, for events.
@@ -110,17 +110,17 @@ pub fn train(
         }
         let indices = order.step(at.step, config.batch_size);
         let texts = Texts { set: job.set, routes: job.routes };
-        let batches = match (config.on_policy(), job.continue_texts) {
-            (Some(own), Some(continue_texts)) => {
-                StepBatches::partly_own(texts, &indices, (config, own), at.step, |prompts| {
-                    continue_texts(learners.student.model(), prompts)
-                })
-            }
-            _ => StepBatches::of_text(texts, &indices, config.micro_batch_size),
+        let batches = match config.on_policy() {
+            Some(own) => StepBatches::partly_own(texts, &indices, (config, own), at.step, |prompts| {
+                (job.continue_texts)(learners.student.model(), prompts)
+            }),
+            None => StepBatches::of_text(texts, &indices, config.micro_batch_size),
         };
         let (result, of_tutor) = learners.step(&batches, config, at.step, job.teacher)?;
-        if let Some(wrong) = [Some(&result), of_tutor.as_ref()].into_iter().flatten().find(|result| !result.updated) {
-            return Err(diverged(wrong, at.step, saved, &checkpoints));
+        for (whose, result) in [("", Some(&result)), ("teacher's ", of_tutor.as_ref())] {
+            if let Some(wrong) = result.filter(|result| !result.updated) {
+                return Err(diverged((whose, wrong), at.step, saved, &checkpoints));
+            }
         }
         at.interval.add(result.losses, result.balance, of_tutor.map(|result| result.losses));
         at.tokens += result.tokens;
@@ -142,7 +142,12 @@ pub fn train(
     Ok(Outcome::Done { model: Box::new(student.into_model()), teacher, stats })
 }
 
-fn diverged(result: &StepOutcome, step: u64, saved: Option<u64>, checkpoints: &Path) -> TrainError {
+fn diverged(
+    (whose, result): (&'static str, &StepOutcome),
+    step: u64,
+    saved: Option<u64>,
+    checkpoints: &Path,
+) -> TrainError {
     let kept = match saved {
         Some(step) => format!("the checkpoint of step {step} is kept in {}", checkpoints.display()),
         None => "no checkpoint was written yet".to_owned(),
@@ -151,7 +156,7 @@ fn diverged(result: &StepOutcome, step: u64, saved: Option<u64>, checkpoints: &P
         false => ("loss", result.losses.loss),
         true => ("gradient norm", result.grad_norm),
     };
-    TrainError::Diverged { step: step + 1, what, value, kept }
+    TrainError::Diverged { step: step + 1, whose, what, value, kept }
 }
 
 /// Where a training stands.

@@ -125,6 +125,11 @@ impl Adapters {
         }
     }
 
+    /// Whether a parameter is a matrix of an adapter.
+    pub(super) fn contains(&self, id: ParamId) -> bool {
+        self.by_weight.values().flatten().any(|of| of.a == id || of.b == id)
+    }
+
     /// Whether a weight has adapters.
     pub(crate) fn has(&self, weight: ParamId) -> bool {
         self.by_weight.contains_key(&weight)

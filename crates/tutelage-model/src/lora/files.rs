@@ -92,7 +92,8 @@ impl Decoder {
             let fault = "the model has no adapters to be written".to_owned();
             return Err(ModelError::Config { field: "adapters", value: "none".to_owned(), fault });
         };
-        let learned = self.params().learned();
+        // What else learns beside them is no part of them.
+        let learned = self.params().learned().filter(|(id, _)| adapters.contains(*id));
         let arrays: Vec<Named<'_>> = learned
             .map(|(_, param)| (format!("{PREFIX}{}", param.name()), param.shape().to_vec(), param.values()))
             .collect();

@@ -7,7 +7,7 @@ use tutelage_tensor::kernels::attention::PAGE;
 use tutelage_tensor::kernels::linear_loss::LossMemory;
 
 use super::features::FeatureBytes;
-use super::{CachePlan, FirstWeights, Plan, Stage, TeacherSource, TokenizerPlan, TrainPlan};
+use super::{CachePlan, FirstWeights, Plan, Stage, TeacherModel, TeacherSource, TokenizerPlan, TrainPlan};
 
 /// One stage of the plan. Numbers that do not apply are zero.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -124,30 +124,9 @@ impl Plan {
         let tokens = config.steps * (config.batch_size * seq_len) as u64;
         let rows = config.micro_batch_size * seq_len;
         let mut loss = train.model.loss_memory(isa, self.precision.activation(), rows);
-        let mut live: u64 = 0;
         let teachers = train.teacher.as_ref().map(TeacherSource::live).unwrap_or_default();
-        // All weights are there at once, one forward pass after another; of those that are given back, output layers are.
-        let width = self.precision.activation().size() as u64;
-        let head = |config: &DecoderConfig| width * (config.vocab_size * config.d_model) as u64;
-        for config in teachers.iter().map(|teacher| &teacher.config) {
-            live = live.saturating_add(if train.offload { head(config) } else { config.inference_bytes() });
-            loss.taught = true;
-        }
-        if train.offload {
-            let largest = teachers.iter().map(|teacher| teacher.config.inference_bytes()).max();
-            live = live.saturating_add(largest.unwrap_or(0));
-        }
-        // One that learns has all its rows on a tape, and the student beside its own output layer.
-        if let (Some(online), [teacher]) = (&train.online, &teachers[..]) {
-            let learned = 20 * online.lora.n_weights(&teacher.config).unwrap_or(0);
-            let own = LossMemory { taught: true, softmax_form: false, ..loss };
-            let own = LossMemory { d_model: teacher.config.d_model, vocabulary: teacher.config.vocab_size, ..own };
-            let step = teacher.config.step_bytes(own, false);
-            live = u64::saturating_add(teacher.config.fixed_bytes() + learned, step);
-        }
-        let at_once = rows.min(train.teacher_batch * seq_len);
-        let tape = teachers.iter().map(|teacher| self.tape(&teacher.config, at_once, true)).max();
-        live = u64::saturating_add(live, tape.unwrap_or(0));
+        loss.taught = !teachers.is_empty();
+        let live = self.live_bytes(train, &teachers, loss, rows);
         if let Some(distillation) = &train.config.distillation {
             let whole = loss.taught;
             loss.softmax_form = distillation.objectives(config.steps).all(|o| o.has_softmax_form(whole));
@@ -181,6 +160,30 @@ impl Plan {
             memory_bytes: (PROGRAM_BYTES + live).saturating_add(memory),
             disk_bytes: 4 * parameters + learned * 12 * config.keep_checkpoints as u64,
         }
+    }
+
+    /// Memory of live teachers, beside that of the loss.
+    fn live_bytes(&self, train: &TrainPlan, teachers: &[&TeacherModel], loss: LossMemory, rows: usize) -> u64 {
+        let configs = || teachers.iter().map(|teacher| &teacher.config);
+        let sum = |bytes: &dyn Fn(&DecoderConfig) -> u64| configs().map(bytes).fold(0, u64::saturating_add);
+        let largest = |bytes: &dyn Fn(&DecoderConfig) -> u64| configs().map(bytes).max().unwrap_or(0);
+        let width = self.precision.activation().size() as u64;
+        let head = |config: &DecoderConfig| width * (config.vocab_size * config.d_model) as u64;
+        let weights = match (&train.online, teachers) {
+            // One that learns has all its rows on a tape, and the student beside its own output layer.
+            (Some(online), [teacher]) => {
+                let (config, learned) = (&teacher.config, 20 * online.lora.n_weights(&teacher.config).unwrap_or(0));
+                let own = LossMemory { taught: true, softmax_form: false, ..loss };
+                let own = LossMemory { d_model: config.d_model, vocabulary: config.vocab_size, ..own };
+                (config.fixed_bytes() + learned).saturating_add(config.step_bytes(own, false))
+            }
+            // Of those that are given back, output layers stay.
+            _ if train.offload => sum(&head).saturating_add(largest(&DecoderConfig::inference_bytes)),
+            _ => sum(&DecoderConfig::inference_bytes),
+        };
+        // One forward pass after another.
+        let at_once = rows.min(train.teacher_batch * self.recipe.spec.data.seq_len);
+        weights.saturating_add(largest(&|config| self.tape(config, at_once, true)))
     }
 
     fn evaluate_row(&self, name: &str, config: &DecoderConfig, isa: Isa) -> PlanRow {

@@ -5,6 +5,7 @@ mod evaluate;
 mod session;
 mod shards;
 mod summary;
+mod teachers;
 mod tokenizer;
 mod training;
 

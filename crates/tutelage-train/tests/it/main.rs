@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
     ) -> Result<Outcome, TrainError> {
         let job = Job {
             online: None,
-            continue_texts: None,
+            continue_texts: &|_, _| panic!("nothing here learns from its own texts"),
             routes: None,
             set,
             config: &self.config,
