@@ -24,8 +24,11 @@ fn recipe(bench: &Bench, address: &str) {
             "[[runs]]\nname = \"{name}\"\nmodel = \"small\"\ntraining = \"all\"\n[runs.teacher]\n{teacher}\nalpha = 0.9\ntail = true\n"
         )
     };
-    let runs =
-        run("near", "cache = \"pd\"") + &run("far", "cache = \"far\"") + &run("asked", "server = \"own\"\ntop_k = 20");
+    let asked = "server = \"own\"\ntop_k = 20";
+    let runs = run("near", "cache = \"pd\"")
+        + &run("far", "cache = \"far\"")
+        + &run("asked", asked)
+        + &run("writes", &format!("{asked}\non_policy = {{ fraction = 0.5, prompt_tokens = 4 }}"));
     std::fs::write(bench.path("remote.toml"), head + &servers + &runs).unwrap();
     std::fs::write(bench.path("key.txt"), "secret\n").unwrap();
 }
@@ -59,6 +62,10 @@ fn a_server_teaches_as_the_model_that_it_serves() {
             assert!((near.0 - far.0).abs() < 0.02 && (near.1 - far.1).abs() < 0.02, "{other}: {near:?} {far:?}");
         }
     }
+    // A server is asked about texts that nobody had written before.
+    let own = |line: &Value| (line["own"].as_f64().unwrap(), line["kl"].as_f64().unwrap());
+    let own: Vec<(f64, f64)> = lines("writes").iter().map(own).collect();
+    assert!(own.iter().any(|(share, _)| *share > 0.1) && own.iter().all(|(_, kl)| *kl > 0.0), "{own:?}");
     assert!(bench.path("taught/caches/far/server.json").exists());
     // The cache is whole, so the same command again needs no server; what is asked live does.
     let (code, _) = server.stop();
