@@ -27,5 +27,5 @@ pub use mixture::{Mixture, Sparse, Terms};
 pub use objective::{Objective, TargetKind};
 pub use schedule::{Schedule, Shape};
 pub use sparse::SparseTargets;
-pub use teacher::{Targets, Teacher, TeacherError, TeacherInput};
+pub use teacher::{Rewarded, Targets, Teacher, TeacherError, TeacherInput};
 pub use temperature::{StudentTemperature, Temperature};

@@ -55,6 +55,11 @@ pub trait Teacher: Send + Sync {
     /// When the source cannot be read, or is for another text.
     fn targets(&self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError>;
 
+    /// What it learns itself, if it does.
+    fn rewarded(&self) -> Option<&dyn Rewarded> {
+        None
+    }
+
     /// The same, and what is inside the teacher at these taps, in their order: from a model that is at hand.
     ///
     /// # Errors
@@ -72,6 +77,24 @@ pub trait Teacher: Send + Sync {
             }
         }
     }
+}
+
+/// What a teacher learns itself from what its teaching did.
+pub trait Rewarded {
+    /// By how much the student's cross-entropy with the text of the step just taught fell in it, nats a token.
+    fn reward(&self, fall: f64);
+
+    /// What it has learned, for a checkpoint.
+    fn state(&self) -> Vec<f64>;
+
+    /// Goes on from such a state.
+    ///
+    /// # Errors
+    /// When it is another's.
+    fn restore(&self, state: &[f64]) -> Result<(), TeacherError>;
+
+    /// What it has come to, in words.
+    fn describe(&self) -> String;
 }
 
 /// A teacher could not answer.

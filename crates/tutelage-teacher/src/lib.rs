@@ -8,7 +8,7 @@
 //!   others; every row carries the hash of its input ids and a checksum.
 //! - [`remote`]: a teacher on a server, for caches or while the student learns.
 //! - [`across`]: a model with another vocabulary, where both have read the same text.
-//! - [`SeveralTeachers`]: each document has its own by its route, or the average of some.
+//! - [`SeveralTeachers`]: each document has its own by its route, or the average of some, whom a policy may choose ([`selection`]).
 
 pub mod across;
 pub mod cache;
@@ -17,6 +17,7 @@ mod error;
 mod live;
 mod offloaded;
 pub mod remote;
+pub mod selection;
 mod several;
 mod taps;
 

@@ -7,8 +7,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use tutelage_loss::{SparseTargets, Targets, Teacher, TeacherError, TeacherInput};
+use tutelage_data::hash_ids;
+use tutelage_loss::{Rewarded, SparseTargets, Targets, Teacher, TeacherError, TeacherInput};
 use tutelage_tensor::kernels::linear_loss::{TeacherLogits, TeacherMember, TeacherPart};
+
+use crate::selection::{Policy, measure};
 
 /// One of several teachers.
 pub struct Member {
@@ -18,6 +21,8 @@ pub struct Member {
     pub whole_sequences: bool,
     /// Weight of its distribution where it is averaged with others'.
     pub weight: f32,
+    /// What it is called.
+    pub name: String,
 }
 
 /// Supplies each document's targets from the members that its route names.
@@ -25,6 +30,8 @@ pub struct SeveralTeachers {
     members: Vec<Member>,
     /// Members by route, see [`SeveralTeachers::new`].
     by_route: Vec<Vec<usize>>,
+    /// Who of several teaches a document, where that is drawn.
+    selection: Option<Policy>,
 }
 
 /// Documents that have the same members.
@@ -41,7 +48,52 @@ impl SeveralTeachers {
     /// `by_route` has the members of each route by its number; where documents have no routes, of all documents at its only place.
     /// No members: such documents are learned from the text alone.
     pub fn new(members: Vec<Member>, by_route: Vec<Vec<usize>>) -> Self {
-        Self { members, by_route }
+        Self { members, by_route, selection: None }
+    }
+
+    /// Of documents that several teach, this policy chooses by whom.
+    pub fn selected_by(self, selection: Policy) -> Self {
+        Self { selection: Some(selection), ..self }
+    }
+
+    /// Parts of a share whose members were asked, by who teaches each document.
+    fn select<'t>(
+        &self,
+        policy: &Policy,
+        numbers: &[usize],
+        members: &[TeacherMember<'t>],
+        share: &Share,
+    ) -> Vec<TeacherPart<'t>> {
+        let seen: Vec<Vec<[f64; 2]>> =
+            members.iter().map(|member| measure(member, &share.labels, &share.own)).collect();
+        let mut parts: BTreeMap<Vec<(usize, u32)>, Vec<usize>> = BTreeMap::new();
+        for (document, rows) in share.own.iter().enumerate() {
+            let mean = seen.iter().map(|of| of[document][0]).sum::<f64>() / seen.len() as f64;
+            let of_member = |(number, of): (&usize, &Vec<[f64; 2]>)| {
+                let [loss, doubt] = of[document];
+                (*number, [loss - mean, doubt])
+            };
+            let seen: Vec<_> = numbers.iter().zip(&seen).map(of_member).collect();
+            let drawn = policy.draw(&seen, hash_ids(&share.ids[rows.clone()]));
+            let weights = drawn.iter().zip(members).map(|(drawn, member)| *drawn as f32 * member.weight);
+            let sum: f32 = weights.clone().sum();
+            let chosen = weights.enumerate().filter(|(_, weight)| *weight > 0.0);
+            // Who teaches nothing leaves the document to its text.
+            let who: Vec<(usize, u32)> = chosen.map(|(i, weight)| (i, (weight / sum).to_bits())).collect();
+            if !who.is_empty() {
+                parts.entry(who).or_default().push(document);
+            }
+        }
+        let part = |(who, documents): (Vec<(usize, u32)>, Vec<usize>)| {
+            let rows: Vec<usize> = documents.iter().flat_map(|&document| share.own[document].clone()).collect();
+            let member = |&(i, weight): &(usize, u32)| {
+                let hidden = members[i].hidden.rows(members[i].params.device(), &rows);
+                TeacherMember { weight: f32::from_bits(weight), hidden, ..members[i].clone() }
+            };
+            let rows = documents.iter().map(|&document| share.documents[document].clone()).collect();
+            TeacherPart { rows, members: who.iter().map(member).collect() }
+        };
+        parts.into_iter().map(part).collect()
     }
 
     /// Documents by their members.
@@ -95,8 +147,12 @@ impl SeveralTeachers {
 }
 
 impl Teacher for SeveralTeachers {
+    fn rewarded(&self) -> Option<&dyn Rewarded> {
+        self.selection.is_some().then_some(self as _)
+    }
+
     fn targets(&self, input: TeacherInput<'_>) -> Result<Targets<'_>, TeacherError> {
-        let mut parts = Vec::new();
+        let (mut parts, mut is_live) = (Vec::new(), false);
         // Of each row where its entries stand: in which of the targets of shares, and in which row of those.
         let mut places: Vec<Option<(usize, usize)>> = vec![None; input.ids.len()];
         let (mut sparse, mut is_samples): (Vec<SparseTargets>, Option<bool>) = (Vec::new(), None);
@@ -131,11 +187,16 @@ impl Teacher for SeveralTeachers {
                     _ => return Err(fault("only whole distributions are averaged".to_owned())),
                 }
             }
-            if !averaged.is_empty() {
-                parts.push(TeacherPart { rows: share.documents.clone(), members: averaged });
+            match &self.selection {
+                Some(policy) if averaged.len() > 1 => {
+                    is_live = true;
+                    parts.extend(self.select(policy, members, &averaged, share));
+                }
+                _ if averaged.is_empty() => {}
+                _ => parts.push(TeacherPart { rows: share.documents.clone(), members: averaged }),
             }
         }
-        match (parts.is_empty(), is_samples) {
+        match (parts.is_empty() && !is_live, is_samples) {
             (true, None) => Ok(Targets::Hard),
             (false, None) => Ok(Targets::Soft(TeacherLogits { parts })),
             (true, Some(is_samples)) => {
@@ -148,6 +209,30 @@ impl Teacher for SeveralTeachers {
             }
             (false, Some(_)) => Err(fault("some members are live, others are not".to_owned())),
         }
+    }
+}
+
+impl Rewarded for SeveralTeachers {
+    fn reward(&self, fall: f64) {
+        if let Some(policy) = &self.selection {
+            policy.reward(fall);
+        }
+    }
+
+    fn state(&self) -> Vec<f64> {
+        self.selection.as_ref().map_or(Vec::new(), Policy::state)
+    }
+
+    fn restore(&self, state: &[f64]) -> Result<(), TeacherError> {
+        match self.selection.as_ref().is_some_and(|policy| policy.restore(state)) {
+            true => Ok(()),
+            false => Err(fault("the state of another choice among teachers".to_owned())),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let names: Vec<String> = self.members.iter().map(|member| member.name.clone()).collect();
+        self.selection.as_ref().map_or(String::new(), |policy| policy.describe(&names))
     }
 }
 

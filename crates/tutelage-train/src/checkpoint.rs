@@ -38,6 +38,9 @@ pub struct State {
     /// Hashes of the same of a teacher that learns: `teacher-model.safetensors`, `teacher-optimizer.safetensors`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<[Hash; 2]>,
+    /// What a teacher has learned from rewards, see [`tutelage_loss::Rewarded::state`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewarded: Vec<f64>,
 }
 
 impl State {

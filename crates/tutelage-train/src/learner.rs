@@ -8,7 +8,7 @@ use tutelage_tensor::Grads;
 use crate::features::Projections;
 use crate::on_policy::StepBatches;
 use crate::optimizer::{Moments, grad_norm, update};
-use crate::step::{Student, accumulate};
+use crate::step::{Student, accumulate, text_loss};
 use crate::{Losses, TrainConfig, TrainError};
 
 /// A model in training, with its gradient and AdamW's moments.
@@ -102,6 +102,9 @@ impl Learner {
                 update(&mut self.model, &self.grads, &mut self.moments, config, step, grad_norm);
             }
             self.grads.clear();
+            if let Some(rewarded) = teacher.and_then(Teacher::rewarded).filter(|_| updated) {
+                rewarded.reward(result.losses.lm - text_loss(&self.model, batches.0));
+            }
             let (losses, balance, tokens) = (result.losses, result.balance, result.tokens);
             Ok(StepOutcome { losses, balance, tokens, grad_norm, updated })
         })

@@ -166,6 +166,20 @@ impl<'a> Step<'a> {
     }
 }
 
+/// Cross-entropy with the text, nats a token.
+pub(crate) fn text_loss(model: &Decoder, batches: &[Batch]) -> f64 {
+    let (mut nats, mut rows) = (0.0, 0);
+    for batch in batches {
+        let mut tape = Tape::inference(model.params());
+        let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
+        let hidden = model.hidden(&mut tape, input);
+        let sums = tape.linear_loss(&hidden, model.head(), None, &Mixture::text(&batch.labels, 1.0));
+        nats += Terms::from_sums(&sums).lm;
+        rows += batch.n_targets();
+    }
+    nats / rows.max(1) as f64
+}
+
 /// What a teacher is asked about a batch.
 pub fn teacher_input(batch: &Batch) -> TeacherInput<'_> {
     TeacherInput {

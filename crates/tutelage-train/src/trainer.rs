@@ -5,8 +5,8 @@ use std::error::Error;
 use std::path::Path;
 
 use tutelage_data::{PackedSet, SequenceOrder};
-use tutelage_loss::Teacher;
 use tutelage_loss::features::FeatureTerm;
+use tutelage_loss::{Rewarded, Teacher};
 use tutelage_model::Decoder;
 use tutelage_run::records::{FeatureRecord, MetricsRecord};
 use tutelage_run::{Event, Hash, Observer, StopFlag};
@@ -93,6 +93,10 @@ pub fn train(
     let mut note = |text: &str| observer.event(&Event::Note(text));
     let resumed =
         checkpoint::resume(&checkpoints, job.config.keep_checkpoints, job.fingerprint, &mut learners, &mut note)?;
+    let rewarded = job.teacher.and_then(Teacher::rewarded);
+    if let (Some(state), Some(rewarded)) = (&resumed, rewarded) {
+        rewarded.restore(&state.rewarded)?;
+    }
     let mut at = resumed.as_ref().map_or(Progress::default(), Progress::of);
     let lengths = resumed.as_ref().map_or(Lengths::default(), |s| s.lengths);
     let mut recorder = Recorder::open(job.folder, lengths, (at.step, at.tokens, at.seconds))?;
@@ -135,6 +139,9 @@ pub fn train(
             save(&job, &checkpoints, &learners, &at, &mut recorder)?;
             saved = Some(at.step);
         }
+    }
+    if let Some(rewarded) = rewarded {
+        observer.event(&Event::Note(&format!("{}: {}", job.stage, rewarded.describe())));
     }
     let stats = TrainStats { tokens: at.tokens, seconds: recorder.seconds() };
     let Learners { student, tutor } = learners;
@@ -199,6 +206,7 @@ fn save(
             model,
             optimizer,
             teacher,
+            rewarded: job.teacher.and_then(Teacher::rewarded).map_or(Vec::new(), Rewarded::state),
         },
     )
 }
@@ -243,7 +251,11 @@ fn report(
         kd_loss: taught.and_then(|_| at.interval.kd()),
         kl: taught.map(|_| means.kl),
         taught: objective
-            .filter(|objective| objective.guided || objective.divergence.is_of_own_tokens())
+            .filter(|objective| {
+                objective.guided
+                    || objective.divergence.is_of_own_tokens()
+                    || job.teacher.is_some_and(|t| t.rewarded().is_some())
+            })
             .map(|_| means.taught),
         own: taught.filter(|taught| taught.on_policy.is_some()).map(|_| means.own),
         features: feature_records(config, means, at.step - 1),

@@ -149,7 +149,11 @@ impl Plan {
         let written = config.on_policy().map_or(0, |_| config.batch_size * seq_len.next_multiple_of(PAGE) / PAGE);
         let pages = written * train.model.page_bytes(self.precision.activation());
         let memory = memory.saturating_add(pages as u64);
-        let flops = train.model.training_flops(seq_len, adapters.is_some()) + train.writing_flops(seq_len);
+        let mut flops = train.model.training_flops(seq_len, adapters.is_some()) + train.writing_flops(seq_len);
+        if train.selection.is_some() {
+            // What a step did is seen in one more forward pass.
+            flops += train.model.forward_flops(seq_len);
+        }
         PlanRow {
             stage: format!("train/{}", train.name),
             what: train.objective.clone(),

@@ -24,6 +24,7 @@ use tutelage_token::Tokenizer;
 use tutelage_train::TrainConfig;
 
 use crate::Recipe;
+use crate::spec::SelectionSpec;
 
 pub(crate) use corpus::Corpus;
 pub use cost::PlanRow;
@@ -87,6 +88,8 @@ pub(crate) struct TrainPlan {
     pub(crate) teacher: Option<TeacherSource>,
     /// Sequences that go through a live teacher at once.
     pub(crate) teacher_batch: usize,
+    /// How it is learned who of several teaches a document, if it is.
+    pub(crate) selection: Option<SelectionSpec>,
     /// Whether live teachers' weights are in memory only while they read.
     pub(crate) offload: bool,
     /// How the teacher learns, if it does.

@@ -9,7 +9,9 @@ use super::on_policy::{self, on_policy};
 use super::online;
 use super::{MemberPlan, TeacherSource};
 use crate::RecipeError;
-use crate::spec::{RowTemperatureSpec, RunSpec, ScheduleSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec};
+use crate::spec::{
+    ChoiceSpec, RowTemperatureSpec, RunSpec, ScheduleSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec,
+};
 
 /// No temperature is outside.
 const TEMPERATURES: (f64, f64) = (1e-3, 1e3);
@@ -143,6 +145,12 @@ fn learned_from(run: &RunSpec, taught: Option<(&TeacherSource, &Distillation)>) 
         TeacherSource::Server { server, kept } => format!("server {}, {kept}", server.name),
         TeacherSource::Several(members) => several(members),
     };
+    if let Some(selection) = &teacher.selection {
+        out += match selection.choice {
+            ChoiceSpec::Each => ", chosen by what it does",
+            ChoiceSpec::Weights => ", weighed by what it does",
+        };
+    }
     if teacher.tail {
         out += " and tail";
     }

@@ -158,6 +158,7 @@ fn train_plans(found: Found<'_>, run: &RunSpec, stages: &[Stage]) -> Result<Vec<
                 eval_sequences: training.eval_sequences,
                 teacher: teacher.clone(),
                 teacher_batch: run.teacher.as_ref().and_then(|t| t.micro_batch_size).unwrap_or(config.micro_batch_size),
+                selection: run.teacher.as_ref().and_then(|teacher| teacher.selection.clone()),
                 offload: run.teacher.as_ref().is_some_and(|teacher| teacher.offload),
                 online: match &teacher {
                     Some(source) => online(run, source, &config)?,

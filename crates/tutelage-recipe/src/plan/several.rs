@@ -60,6 +60,13 @@ pub(super) fn several(
     Ok(TeacherSource::Several(members))
 }
 
+/// Whether some documents have several live members.
+pub(super) fn share_documents(found: Found<'_>, members: &[MemberPlan]) -> bool {
+    let known = &found.corpus.routes;
+    let mut routes = known.iter().map(String::as_str).chain(known.is_empty().then_some(OTHERS));
+    routes.any(|route| taught_by(members, route).len() > 1)
+}
+
 /// Numbers of the members that teach the documents of a route.
 pub(crate) fn taught_by(members: &[MemberPlan], route: &str) -> Vec<usize> {
     let names = |member: &MemberPlan| member.routes.iter().any(|name| name == route);

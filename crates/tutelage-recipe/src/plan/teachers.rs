@@ -178,6 +178,14 @@ pub(super) fn source(
         }
         _ => {}
     }
+    if let Some(selection) = &teacher.selection {
+        if !matches!(&source, TeacherSource::Several(members) if several::share_documents(found, members)) {
+            return fault("teacher.selection is for documents that several live members teach".to_owned());
+        }
+        if !(selection.lr > 0.0 && selection.lr <= 10.0) {
+            return fault(format!("teacher.selection.lr = {}: must be above 0, at most 10", selection.lr));
+        }
+    }
     if teacher.offload && source.live().is_empty() {
         return fault("teacher.offload is for live teachers".to_owned());
     }

@@ -7,6 +7,7 @@ use tutelage_loss::Teacher;
 use tutelage_model::{Decoder, StoredModel};
 use tutelage_run::{Event, Hash};
 use tutelage_teacher::remote::RemoteTeacher;
+use tutelage_teacher::selection::{Choice, Policy};
 use tutelage_teacher::{CachedTeacher, LiveTeacher, Member, OffloadedTeacher, SeveralTeachers};
 use tutelage_tensor::Params;
 
@@ -16,6 +17,7 @@ use super::tokenizer::RunTokenizer;
 use super::training::snapshot_folder;
 use crate::RecipeError;
 use crate::plan::{OTHERS, TeacherModel, TeacherSource, Teaches, TrainPlan, taught_by};
+use crate::spec::{ChoiceSpec, SelectionSpec};
 
 impl Session<'_> {
     /// A teacher with adapters that will learn, if the plan has one.
@@ -115,9 +117,21 @@ impl Session<'_> {
                         teacher: self.open_teacher(plan, &member.source, tokenizer, set)?,
                         whole_sequences: matches!(member.source, TeacherSource::Cache { .. }),
                         weight: member.weight as f32,
+                        name: member.source.name(),
                     });
                 }
-                Box::new(SeveralTeachers::new(opened, by_route))
+                let n_members = opened.len();
+                let several = SeveralTeachers::new(opened, by_route);
+                Box::new(match &plan.selection {
+                    None => several,
+                    Some(SelectionSpec { choice, lr }) => {
+                        let choice = match choice {
+                            ChoiceSpec::Each => Choice::Each,
+                            ChoiceSpec::Weights => Choice::Weights,
+                        };
+                        several.selected_by(Policy::new(choice, *lr, plan.seed, n_members))
+                    }
+                })
             }
         })
     }

@@ -36,6 +36,10 @@ impl Session<'_> {
             FirstWeights::Stored { path, lora } => format!("{} {lora:?}", self.stored_hash(path)?),
             FirstWeights::Run(name) => format!("run {}", self.record(&format!("train/{name}"))?.output),
         };
+        let settings = match &plan.selection {
+            None => settings,
+            Some(selection) => format!("{settings} {selection:?}"),
+        };
         let settings = match &plan.online {
             None => settings,
             Some(online) => format!("{settings} {online:?}"),

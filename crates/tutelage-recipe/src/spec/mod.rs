@@ -25,7 +25,8 @@ pub use model::{ExpertsSpec, LoraSpec, ModelSpec, SizesSpec, StoredSpec, Tokeniz
 pub use schedule::{ScheduleSpec, ShapeSpec};
 pub use server::ServerSpec;
 pub use teacher::{
-    MemberSpec, OnPolicySpec, OnlineSpec, RowTemperatureSpec, StudentTemperatureSpec, TeacherSpec, TemperatureSpec,
+    ChoiceSpec, MemberSpec, OnPolicySpec, OnlineSpec, RowTemperatureSpec, SelectionSpec, StudentTemperatureSpec,
+    TeacherSpec, TemperatureSpec,
 };
 
 /// A whole recipe.

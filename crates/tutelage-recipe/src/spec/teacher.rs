@@ -61,6 +61,9 @@ pub struct TeacherSpec {
     /// Whether only tokens are taught that the teacher finds most likely itself.
     #[serde(default)]
     pub guided: bool,
+    /// How it is learned who of several live members teaches a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionSpec>,
     /// Learning from the student's own texts, with a live teacher or a server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_policy: Option<OnPolicySpec>,
@@ -82,6 +85,27 @@ pub struct TeacherSpec {
     /// Temperature of the teacher's distribution.
     #[serde(default = "TemperatureSpec::one")]
     pub temperature: TemperatureSpec,
+}
+
+/// `[runs.teacher.selection]`: who of several live members teaches a document, learned from what their teaching does to the student.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelectionSpec {
+    /// What is drawn for a document.
+    pub choice: ChoiceSpec,
+    /// How far a step's reward moves the policy.
+    #[serde(default = "selection_lr")]
+    pub lr: f64,
+}
+
+/// `choice`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChoiceSpec {
+    /// Each member teaches or does not.
+    Each,
+    /// All teach, with weights.
+    Weights,
 }
 
 /// `[runs.teacher.on_policy]`: some sequences of each step are continued by the student from the first tokens of their documents, and taught by
@@ -179,6 +203,7 @@ defaults! {
     forward_kl: String = "forward_kl".to_owned();
     one: f64 = 1.0;
     prompt_tokens: usize = 32;
+    selection_lr: f64 = 0.1;
     one_schedule: ScheduleSpec = ScheduleSpec::Number(1.0);
 }
 

@@ -4,6 +4,7 @@
 
 mod across;
 mod remote;
+mod selection;
 mod several;
 
 use std::path::{Path, PathBuf};

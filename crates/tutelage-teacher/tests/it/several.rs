@@ -11,8 +11,13 @@ use tutelage_testkit::assert_close;
 
 use crate::{Bench, VOCAB, bench, hash_bytes, input, teacher_of, top};
 
-fn live(seed: u64, weight: f32) -> Member {
-    Member { teacher: Box::new(LiveTeacher::new(teacher_of(seed), VOCAB)), whole_sequences: false, weight }
+pub(crate) fn live(seed: u64, weight: f32) -> Member {
+    Member {
+        teacher: Box::new(LiveTeacher::new(teacher_of(seed), VOCAB)),
+        whole_sequences: false,
+        weight,
+        name: format!("teacher {seed}"),
+    }
 }
 
 /// Routes 0, 1, 2, 0, 1 ... of a batch's documents.
@@ -67,7 +72,12 @@ fn cached_members_are_read_by_document() {
             .unwrap();
         CachedTeacher::open(&path, &header).unwrap()
     };
-    let member = |seed: u64| Member { teacher: Box::new(open(seed)), whole_sequences: true, weight: 1.0 };
+    let member = |seed: u64| Member {
+        teacher: Box::new(open(seed)),
+        whole_sequences: true,
+        weight: 1.0,
+        name: format!("teacher {seed}"),
+    };
     let several = SeveralTeachers::new(vec![member(1), member(2)], vec![vec![0], vec![1], vec![]]);
     let batch = routed(&bench, &[0, 2, 4, 6, 8]);
     let Targets::TopPK(found) = several.targets(input(&batch)).unwrap() else { panic!("sparse") };

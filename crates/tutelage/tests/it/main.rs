@@ -11,6 +11,7 @@ mod on_policy;
 mod online;
 mod remote;
 mod routes;
+mod selection;
 mod serve;
 mod stored;
 mod support;
