@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use tutelage_data::hash_ids;
 use tutelage_loss::{Rewarded, SparseTargets, Targets, Teacher, TeacherError, TeacherInput};
 use tutelage_tensor::kernels::linear_loss::{TeacherLogits, TeacherMember, TeacherPart};
 
-use crate::selection::{Policy, measure};
+use crate::selection::{Policy, choose};
 
 /// One of several teachers.
 pub struct Member {
@@ -35,13 +34,13 @@ pub struct SeveralTeachers {
 }
 
 /// Documents that have the same members.
-struct Share {
-    documents: Vec<Range<usize>>,
-    ids: Vec<i32>,
-    labels: Vec<i32>,
+pub(crate) struct Share {
+    pub(crate) documents: Vec<Range<usize>>,
+    pub(crate) ids: Vec<i32>,
+    pub(crate) labels: Vec<i32>,
     positions: Vec<i32>,
     /// Documents in the rows of this share.
-    own: Vec<Range<usize>>,
+    pub(crate) own: Vec<Range<usize>>,
 }
 
 impl SeveralTeachers {
@@ -54,46 +53,6 @@ impl SeveralTeachers {
     /// Of documents that several teach, this policy chooses by whom.
     pub fn selected_by(self, selection: Policy) -> Self {
         Self { selection: Some(selection), ..self }
-    }
-
-    /// Parts of a share whose members were asked, by who teaches each document.
-    fn select<'t>(
-        &self,
-        policy: &Policy,
-        numbers: &[usize],
-        members: &[TeacherMember<'t>],
-        share: &Share,
-    ) -> Vec<TeacherPart<'t>> {
-        let seen: Vec<Vec<[f64; 2]>> =
-            members.iter().map(|member| measure(member, &share.labels, &share.own)).collect();
-        let mut parts: BTreeMap<Vec<(usize, u32)>, Vec<usize>> = BTreeMap::new();
-        for (document, rows) in share.own.iter().enumerate() {
-            let mean = seen.iter().map(|of| of[document][0]).sum::<f64>() / seen.len() as f64;
-            let of_member = |(number, of): (&usize, &Vec<[f64; 2]>)| {
-                let [loss, doubt] = of[document];
-                (*number, [loss - mean, doubt])
-            };
-            let seen: Vec<_> = numbers.iter().zip(&seen).map(of_member).collect();
-            let drawn = policy.draw(&seen, hash_ids(&share.ids[rows.clone()]));
-            let weights = drawn.iter().zip(members).map(|(drawn, member)| *drawn as f32 * member.weight);
-            let sum: f32 = weights.clone().sum();
-            let chosen = weights.enumerate().filter(|(_, weight)| *weight > 0.0);
-            // Who teaches nothing leaves the document to its text.
-            let who: Vec<(usize, u32)> = chosen.map(|(i, weight)| (i, (weight / sum).to_bits())).collect();
-            if !who.is_empty() {
-                parts.entry(who).or_default().push(document);
-            }
-        }
-        let part = |(who, documents): (Vec<(usize, u32)>, Vec<usize>)| {
-            let rows: Vec<usize> = documents.iter().flat_map(|&document| share.own[document].clone()).collect();
-            let member = |&(i, weight): &(usize, u32)| {
-                let hidden = members[i].hidden.rows(members[i].params.device(), &rows);
-                TeacherMember { weight: f32::from_bits(weight), hidden, ..members[i].clone() }
-            };
-            let rows = documents.iter().map(|&document| share.documents[document].clone()).collect();
-            TeacherPart { rows, members: who.iter().map(member).collect() }
-        };
-        parts.into_iter().map(part).collect()
     }
 
     /// Documents by their members.
@@ -190,7 +149,7 @@ impl Teacher for SeveralTeachers {
             match &self.selection {
                 Some(policy) if averaged.len() > 1 => {
                     is_live = true;
-                    parts.extend(self.select(policy, members, &averaged, share));
+                    parts.extend(choose(policy, members, &averaged, share));
                 }
                 _ if averaged.is_empty() => {}
                 _ => parts.push(TeacherPart { rows: share.documents.clone(), members: averaged }),

@@ -33,7 +33,7 @@ impl LogitObjective for ByDocument<'_> {
 }
 
 /// Means over the learned rows of each document, of rows laid end to end.
-pub(crate) fn measure(member: &TeacherMember<'_>, labels: &[i32], documents: &[Range<usize>]) -> Vec<[f64; N_SEEN]> {
+pub(super) fn measure(member: &TeacherMember<'_>, labels: &[i32], documents: &[Range<usize>]) -> Vec<[f64; N_SEEN]> {
     let mut of_rows = vec![0; labels.len()];
     documents.iter().enumerate().for_each(|(document, rows)| of_rows[rows.clone()].fill(document));
     let objective = ByDocument { labels, vocabulary: member.vocabulary, documents: of_rows, n: documents.len() };

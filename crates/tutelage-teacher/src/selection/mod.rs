@@ -9,8 +9,9 @@
 //! the others', and how sure it is; the reward is what the update changed, where the paper has the loss itself; selected teachers are
 //! averaged as distributions, whose forward KL has the gradient of the mean of their KLs.
 
+mod choose;
 mod measure;
 mod policy;
 
-pub(crate) use measure::measure;
+pub(crate) use choose::choose;
 pub use policy::{Choice, Policy};
