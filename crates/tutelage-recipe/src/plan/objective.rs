@@ -37,9 +37,10 @@ pub(super) fn distillation(
             );
         }
     };
+    let divergence = of.divergence(teacher)?;
     let distillation = Distillation {
         weights: of.weights(teacher)?,
-        divergence: of.divergence(teacher)?,
+        divergence,
         temperature: match &teacher.temperature {
             TemperatureSpec::Schedule(schedule) => TemperatureSchedule::Fixed(of.temperature("temperature", schedule)?),
             TemperatureSpec::PerRow(RowTemperatureSpec::Deviation { factor }) => {
@@ -60,7 +61,7 @@ pub(super) fn distillation(
             Some(spec) => features(run, spec, (student, source), steps)?,
             None => Vec::new(),
         },
-        on_policy: on_policy(run, teacher, source, seq_len, steps)?,
+        on_policy: on_policy(run, (teacher, divergence), source, (seq_len, steps))?,
     };
     let kind = source.targets();
     let wrong = distillation.objectives(steps).find_map(|objective| objective.check(kind).err());

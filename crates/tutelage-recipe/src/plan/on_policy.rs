@@ -1,5 +1,6 @@
 //! How a run learns from its student's own texts.
 
+use tutelage_loss::Divergence;
 use tutelage_train::OnPolicy;
 
 use super::TeacherSource;
@@ -11,14 +12,13 @@ const TEMPERATURES: (f64, f64) = (0.05, 5.0);
 
 pub(super) fn on_policy(
     run: &RunSpec,
-    teacher: &TeacherSpec,
+    (teacher, divergence): (&TeacherSpec, Divergence),
     source: &TeacherSource,
-    seq_len: usize,
-    steps: u64,
+    (seq_len, steps): (usize, u64),
 ) -> Result<Option<OnPolicy>, RecipeError> {
     let name = format!("run '{}': teacher.on_policy", run.name);
     let fault = |found: &str| Err(RecipeError::request(format!("{name}: {found}")));
-    let sampled = teacher.divergence == "sampled_reverse_kl";
+    let sampled = divergence.is_of_own_tokens();
     let Some(spec) = &teacher.on_policy else {
         return match sampled {
             true => fault("must be given for sampled_reverse_kl, which is of tokens that the student wrote"),
