@@ -1,10 +1,13 @@
 //! A live model whose weights are in memory only while it reads.
 
+use std::sync::Arc;
+
 use tutelage_loss::features::{Feature, Tap};
 use tutelage_loss::{Targets, Teacher, TeacherError, TeacherInput};
 use tutelage_model::{ModelError, StoredModel};
+use tutelage_tensor::kernels::attention::kl::{AttentionMaps, TeacherMaps};
 use tutelage_tensor::kernels::linear_loss::{TeacherLogits, TeacherMember};
-use tutelage_tensor::{Device, ParamId, Params, Precision};
+use tutelage_tensor::{Device, ParamId, Params, Precision, Tensor};
 
 use crate::LiveTeacher;
 
@@ -49,11 +52,29 @@ impl Teacher for OffloadedTeacher {
         input: TeacherInput<'_>,
         taps: &[Tap],
     ) -> Result<(Targets<'_>, Vec<Feature>), TeacherError> {
-        let model = self.stored.decoder(Params::frozen(&self.device, self.precision));
+        // What the device keeps for the next step would keep the weights' memory too.
+        let own = self.device.with_own_memory();
+        let model = self.stored.decoder(Params::frozen(&own, self.precision));
         let model = model.map_err(|error| TeacherError { is_request: error.is_request(), source: Box::new(error) })?;
         let (hidden, features) = LiveTeacher::new(&model, self.vocabulary).in_batches(self.rows).hidden(input, taps);
+        let hidden = Tensor::stack(&self.device, &[hidden]);
+        let features = features.into_iter().map(|feature| kept(&self.device, feature)).collect();
         let (params, head, vocabulary) = (&self.params, self.head, self.vocabulary);
         let logits = TeacherLogits::of(TeacherMember { weight: 1.0, hidden, params, head, vocabulary });
         Ok((Targets::Soft(logits), features))
+    }
+}
+
+/// A copy that does not hold on to the memory of the weights.
+fn kept(device: &Device, feature: Feature) -> Feature {
+    let copy = |tensor: &Tensor| Tensor::stack(device, std::slice::from_ref(tensor));
+    match feature {
+        Feature::Rows(rows) => Feature::Rows(copy(&rows)),
+        Feature::Maps(maps) => {
+            let part = |(first, maps): &(usize, AttentionMaps)| {
+                (*first, AttentionMaps { qkv: copy(&maps.qkv), ..maps.clone() })
+            };
+            Feature::Maps(Arc::new(TeacherMaps { parts: maps.parts.iter().map(part).collect() }))
+        }
     }
 }

@@ -15,10 +15,10 @@ pub struct Device {
 }
 
 struct Inner {
-    threads: rayon::ThreadPool,
+    threads: Arc<rayon::ThreadPool>,
     isa: Isa,
     memory: Arc<BufferPool>,
-    profile: Profile,
+    profile: Arc<Profile>,
 }
 
 impl Device {
@@ -33,7 +33,15 @@ impl Device {
             .thread_name(|i| format!("tutelage-{i}"))
             .build()
             .map_err(|error| IsaUnavailable::threads(n_threads, &error))?;
-        Ok(Self { inner: Arc::new(Inner { threads, isa, memory: Arc::default(), profile: Profile::default() }) })
+        let (threads, memory, profile) = (Arc::new(threads), Arc::default(), Arc::default());
+        Ok(Self { inner: Arc::new(Inner { threads, isa, memory, profile }) })
+    }
+
+    /// The same threads with memory of their own, which goes back to the system with the last buffer and clone.
+    pub fn with_own_memory(&self) -> Self {
+        let Inner { threads, isa, profile, .. } = &*self.inner;
+        let (threads, profile) = (Arc::clone(threads), Arc::clone(profile));
+        Self { inner: Arc::new(Inner { threads, isa: *isa, memory: Arc::default(), profile }) }
     }
 
     /// The instruction set in use.
