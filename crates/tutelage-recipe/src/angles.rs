@@ -94,6 +94,9 @@ pub fn angles(
     };
     let whole = gradient(&model, &batches, tokens, from_all)?;
     observer.event(&Event::Progress { done: 1, note: "" });
+    let dot = |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum() };
+    let norm_whole = dot(&whole, &whole).sqrt();
+    let rows: usize = batches.iter().map(|batch| batch.ids.len()).sum();
     let mut out = Vec::new();
     for (i, (target, kept, tail)) in kinds.into_iter().enumerate() {
         let entries = std::cell::Cell::new(0);
@@ -109,10 +112,8 @@ pub fn angles(
             Ok((targets, Objective { tail, ..Objective::mix(1.0) }))
         };
         let found = gradient(&model, &batches, tokens, from_kept)?;
-        let dot = |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum() };
-        let (norm, norm_whole) = (dot(&found, &found).sqrt(), dot(&whole, &whole).sqrt());
+        let norm = dot(&found, &found).sqrt();
         let cosine = dot(&found, &whole) / (norm * norm_whole).max(f64::MIN_POSITIVE);
-        let rows: usize = batches.iter().map(|batch| batch.ids.len()).sum();
         out.push(Angle {
             target,
             entries_per_token: entries.get() as f64 / rows as f64,

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tutelage_loss::features::{Feature, Tap, TapKind};
+use tutelage_loss::features::{Feature, Tap, TapSegments};
 use tutelage_loss::{Targets, Teacher, TeacherError, TeacherInput};
 use tutelage_model::{Decoder, Input, Onlookers, Probe};
 use tutelage_tensor::kernels::linear_loss::{TeacherLogits, TeacherMember};
@@ -50,14 +50,14 @@ impl<M: Borrow<Decoder>> LiveTeacher<M> {
             let documents: Vec<Range<usize>> =
                 now.iter().map(|document| document.start - rows.start..document.end - rows.start).collect();
             let (ids, positions) = (&input.ids[rows.clone()], &input.positions[rows.clone()]);
-            let of = |kind: TapKind| kind.segments(&input.labels[rows.clone()], &documents);
-            let own = Arc::new(Taps::new(taps, (of(TapKind::Rows), of(TapKind::Means))));
-            let probe: Arc<dyn Probe> = Arc::clone(&own) as _;
-            let by = Onlookers { probe: (!taps.is_empty()).then_some(&probe), load: None };
+            let segments = || TapSegments::new(&input.labels[rows.clone()], &documents);
+            let own = (!taps.is_empty()).then(|| Arc::new(Taps::new(taps, segments())));
+            let probe = own.clone().map(|own| own as Arc<dyn Probe>);
+            let by = Onlookers { probe: probe.as_ref(), load: None };
             let mut tape = Tape::inference(self.model().params());
             let hidden = self.model().watched(&mut tape, Input { ids, positions, documents: &documents }, by);
             parts.push(hidden.value().clone());
-            found.push((rows.start, own.take()));
+            found.extend(own.map(|own| (rows.start, own.take())));
             rest = later;
         }
         let device = self.model().params().device();

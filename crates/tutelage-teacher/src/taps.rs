@@ -2,17 +2,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tutelage_loss::features::{Feature, Tap, TapKind};
+use tutelage_loss::features::{Feature, Tap, TapKind, TapSegments};
 use tutelage_model::{AttentionInput, Probe};
 use tutelage_tensor::kernels::attention::kl::{AttentionMaps, TeacherMaps};
-use tutelage_tensor::kernels::segment_means::Segments;
 use tutelage_tensor::{Device, Tape, Tensor, Var};
 
 /// Takes what is asked for from one forward pass.
 pub(crate) struct Taps {
     taps: Vec<Tap>,
-    rows: Segments,
-    means: Segments,
+    segments: TapSegments,
     found: Mutex<Vec<Option<Found>>>,
 }
 
@@ -24,9 +22,9 @@ pub(crate) enum Found {
 
 impl Taps {
     /// Taps into a pass over rows with these segments.
-    pub(crate) fn new(taps: &[Tap], (rows, means): (Segments, Segments)) -> Self {
+    pub(crate) fn new(taps: &[Tap], segments: TapSegments) -> Self {
         let found = Mutex::new(taps.iter().map(|_| None).collect());
-        Self { taps: taps.to_vec(), rows, means, found }
+        Self { taps: taps.to_vec(), segments, found }
     }
 
     /// What was found, tap by tap.
@@ -46,10 +44,7 @@ impl Probe for Taps {
     fn hidden(&self, tape: &mut Tape<'_>, n_blocks: usize, x: &Var) {
         self.keep(
             |tap| tap.layer == n_blocks && tap.kind != TapKind::Maps,
-            |kind| {
-                let segments = if kind == TapKind::Means { &self.means } else { &self.rows };
-                Found::Rows(tape.segment_means(x, segments).value().clone())
-            },
+            |kind| Found::Rows(tape.segment_means(x, self.segments.of(kind)).value().clone()),
         );
     }
 

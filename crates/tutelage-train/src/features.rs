@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tutelage_data::Batch;
-use tutelage_loss::features::{Feature, FeatureKind, FeatureTerm, Tap, TapKind, attention_kl, learned};
+use tutelage_loss::features::{Feature, FeatureKind, FeatureTerm, Tap, TapKind, TapSegments, attention_kl, learned};
 use tutelage_model::{AttentionInput, Decoder, Probe};
 use tutelage_run::RandomStream;
 use tutelage_tensor::kernels::attention::kl::Compared;
-use tutelage_tensor::kernels::segment_means::Segments;
 use tutelage_tensor::{ParamId, Tape, Tensor, Var};
 
 use crate::TrainConfig;
@@ -92,8 +91,7 @@ impl Counts {
 /// The losses of one forward pass.
 pub(crate) struct FeatureLosses {
     pairs: Vec<Pair>,
-    rows: Segments,
-    means: Segments,
+    segments: TapSegments,
     compared: Compared,
     /// Value of each pair, already divided: a block that is computed again writes the same once more.
     values: Mutex<Vec<f64>>,
@@ -131,8 +129,7 @@ impl FeatureLosses {
         }
         let (labels, documents) = (&batch.labels, &batch.documents);
         Self {
-            rows: TapKind::Rows.segments(labels, documents),
-            means: TapKind::Means.segments(labels, documents),
+            segments: TapSegments::new(labels, documents),
             compared: Compared { documents: documents.clone().into(), chosen: learned(labels).into(), scale: 0.0 },
             values: Mutex::new(vec![0.0; pairs.len()]),
             pairs,
@@ -152,7 +149,7 @@ impl FeatureLosses {
     }
 
     fn of_rows(&self, tape: &mut Tape<'_>, pair: &Pair, x: &Var, target: &Tensor) -> f64 {
-        let segments = if pair.kind.tap() == TapKind::Means { &self.means } else { &self.rows };
+        let segments = self.segments.of(pair.kind.tap());
         let Some(objective) = pair.kind.of_rows((pair.weight / pair.divisor) as f32, pair.relative) else { return 0.0 };
         if segments.n() == 0 {
             return 0.0;

@@ -73,7 +73,7 @@ pub(crate) fn accumulate(
         teacher,
         objective: distillation.map_or(Objective::TEXT, |d| d.at(step, config.steps)),
         taps: taps(&features),
-        counts: Counts::of(batches()),
+        counts: if features.is_empty() { Counts::default() } else { Counts::of(batches()) },
         features,
         scale,
         taught_scale: scale,
@@ -129,12 +129,12 @@ impl<'a> Step<'a> {
     fn run(&self, batch: &Batch, is_own: bool, (targets, features): Answer<'_>, grads: &mut Grads) -> Found {
         let Student { model, projections } = self.student;
         let n_heads = model.config().n_heads;
-        let inside = FeatureLosses::new(&self.features, projections, (batch, self.counts), n_heads, features);
-        let inside = Arc::new(inside);
-        let probe: Arc<dyn Probe> = Arc::clone(&inside) as _;
+        let inside = || FeatureLosses::new(&self.features, projections, (batch, self.counts), n_heads, features);
+        let inside = (!self.features.is_empty()).then(|| Arc::new(inside()));
+        let probe = inside.clone().map(|inside| inside as Arc<dyn Probe>);
         let share = f64::from(self.scale) * batch.n_targets() as f64;
         let load = model.new_load(share);
-        let by = Onlookers { load: load.as_ref(), probe: (!self.features.is_empty()).then_some(&probe) };
+        let by = Onlookers { load: load.as_ref(), probe: probe.as_ref() };
         let mut tape = Tape::training(model.params());
         let input = Input { ids: &batch.ids, positions: &batch.positions, documents: &batch.documents };
         let hidden = model.watched(&mut tape, input, by);
@@ -148,7 +148,11 @@ impl<'a> Step<'a> {
             // A teacher that says nothing of text is at a distance from it all the same; only `kl` is told.
             false => Terms { teacher: 0.0, kd: 0.0, taught: 0.0, ..Terms::from_sums(&sums) },
         };
-        Found { terms, features: inside.values(), balance: load.map(|load| share * load.loss()) }
+        Found {
+            terms,
+            features: inside.map_or([0.0; FeatureKind::N], |inside| inside.values()),
+            balance: load.map(|load| share * load.loss()),
+        }
     }
 
     /// Whether the teacher has a say in these rows.

@@ -15,7 +15,8 @@ pub struct HiddenCosine {
 impl FeatureObjective for HiddenCosine {
     fn row(&self, math: RowMath, x_d: &mut [f32], target_d: &[f32], gradient: bool) -> f64 {
         let dot = |a: &[f32], b: &[f32]| f64::from(math.dot(a, b));
-        let (squares, norms) = (dot(x_d, x_d), (dot(x_d, x_d) * dot(target_d, target_d)).sqrt());
+        let squares = dot(x_d, x_d);
+        let norms = (squares * dot(target_d, target_d)).sqrt();
         if norms == 0.0 {
             x_d.fill(0.0);
             return 1.0;

@@ -133,6 +133,29 @@ impl TapKind {
     }
 }
 
+/// What is compared with its like in some rows, by what is taken.
+#[derive(Debug, Clone)]
+pub struct TapSegments {
+    rows: Segments,
+    means: Segments,
+}
+
+impl TapSegments {
+    /// See [`TapKind::segments`].
+    pub fn new(labels: &[i32], documents: &[Range<usize>]) -> Self {
+        let of = |kind: TapKind| kind.segments(labels, documents);
+        Self { rows: of(TapKind::Rows), means: of(TapKind::Means) }
+    }
+
+    /// Those of a kind.
+    pub fn of(&self, kind: TapKind) -> &Segments {
+        match kind {
+            TapKind::Rows | TapKind::Maps => &self.rows,
+            TapKind::Means => &self.means,
+        }
+    }
+}
+
 /// Rows that are learned from.
 pub fn learned(labels: &[i32]) -> Vec<bool> {
     labels.iter().map(|label| *label >= 0).collect()

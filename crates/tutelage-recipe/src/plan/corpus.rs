@@ -17,6 +17,17 @@ pub(crate) struct Corpus {
     pub(crate) routes: BTreeSet<String>,
 }
 
+impl Corpus {
+    /// Says so if no document has this route.
+    pub(super) fn check_route(&self, route: &str) -> Result<(), String> {
+        if self.routes.contains(route) {
+            return Ok(());
+        }
+        let known = self.routes.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        Err(format!("no document has the route '{route}'; there is: {known}"))
+    }
+}
+
 /// Reads all documents once: a broken one is better found now.
 pub(super) fn scan(spec: &RecipeSpec) -> Result<Corpus, RecipeError> {
     let mut corpus = Corpus { documents: 0, text_bytes: 0, heldout_bytes: 0, routes: BTreeSet::new() };

@@ -55,6 +55,20 @@ pub(crate) enum Stage {
     Stored(Box<TeacherModel>),
 }
 
+/// The training of that name.
+pub(crate) fn training<'s>(stages: &'s [Stage], name: &str) -> Option<&'s TrainPlan> {
+    stages.iter().filter_map(Stage::training).find(|train| train.name == name)
+}
+
+impl Stage {
+    fn training(&self) -> Option<&TrainPlan> {
+        match self {
+            Stage::Train(train) => Some(train),
+            Stage::Cache(_) | Stage::Stored(_) => None,
+        }
+    }
+}
+
 /// A teacher's cache.
 #[derive(Debug, Clone)]
 pub(crate) struct CachePlan {
@@ -122,10 +136,7 @@ pub(crate) struct TeacherModel {
 impl TeacherModel {
     /// The training among these stages that makes it, if one does.
     pub(crate) fn training<'s>(&self, stages: &'s [Stage]) -> Option<&'s TrainPlan> {
-        stages.iter().find_map(|stage| match stage {
-            Stage::Train(train) if self.stored.is_none() && train.name == self.name => Some(&**train),
-            _ => None,
-        })
+        if self.stored.is_none() { training(stages, &self.name) } else { None }
     }
 
     /// Its name, with the step if it is not the last.

@@ -15,8 +15,8 @@ use crate::spec::{
 
 /// No temperature is outside.
 const TEMPERATURES: (f64, f64) = (1e-3, 1e3);
-/// No explicit weight is outside.
-const WEIGHTS: (f64, f64) = (0.0, 1e3);
+/// No explicit weight of text or teacher is outside.
+pub(super) const WEIGHTS: (f64, f64) = (0.0, 1e3);
 
 pub(super) fn distillation(
     run: &RunSpec,

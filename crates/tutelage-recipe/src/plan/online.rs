@@ -1,15 +1,14 @@
 //! A teacher that learns beside its student.
 
+use tutelage_loss::Schedule;
 use tutelage_model::GgufFile;
 use tutelage_train::{Distillation, TrainConfig, Weights};
 
 use super::models::lora_config;
+use super::objective::WEIGHTS;
 use super::{OnlinePlan, TeacherSource};
 use crate::RecipeError;
-use crate::spec::{OnlineSpec, RunSpec};
-
-/// No weight is outside.
-const WEIGHTS: (f64, f64) = (0.0, 1e3);
+use crate::spec::{OnlineSpec, RunSpec, ScheduleSpec};
 
 /// How the teacher of a run learns; `config` is how its student does.
 pub(super) fn online(
@@ -28,9 +27,8 @@ pub(super) fn online(
     }
     let OnlineSpec { lora, text_weight, student_weight, lr } = spec;
     let lora = lora_config(&format!("{name}.lora"), lora, None, &teacher.config)?;
-    let resolve = |key: &str, schedule: &crate::spec::ScheduleSpec, range| {
-        schedule.resolve(&format!("{name}.{key}"), config.steps, range)
-    };
+    let resolve =
+        |key: &str, schedule: &ScheduleSpec, range| schedule.resolve(&format!("{name}.{key}"), config.steps, range);
     let weights = Weights::Separate {
         text: resolve("text_weight", text_weight, WEIGHTS)?,
         teacher: resolve("student_weight", student_weight, WEIGHTS)?,
@@ -39,7 +37,7 @@ pub(super) fn online(
     if let Some(lr) = lr {
         own.lr = resolve("lr", lr, (0.0, 1.0))?;
     }
-    own.distillation = Some(Distillation { weights, ..Distillation::mix(tutelage_loss::Schedule::constant(0.0)) });
+    own.distillation = Some(Distillation { weights, ..Distillation::mix(Schedule::constant(0.0)) });
     Ok(Some(Box::new(OnlinePlan { lora, config: own })))
 }
 

@@ -11,7 +11,7 @@ use super::objective::{distillation, objective};
 use super::online::online;
 use super::teachers::{first_weights, read_caches, source, stored_teachers};
 use super::{Plan, Stage, TeacherSource, TrainPlan};
-use crate::spec::{CacheSpec, PrecisionSpec, RecipeSpec, RunSpec, TrainingSpec};
+use crate::spec::{CacheSpec, PrecisionSpec, RecipeSpec, RunSpec, TeacherSpec, TrainingSpec};
 use crate::{Recipe, RecipeError};
 
 /// Beyond it the plan's counts could overflow.
@@ -180,13 +180,8 @@ fn check_routes(found: Found<'_>, run: &RunSpec) -> Result<(), RecipeError> {
     if found.spec.data.route_field.is_none() {
         return fault("are values of a field of the documents; set data.route_field".to_owned());
     }
-    let known = &found.corpus.routes;
-    if let Some(route) = run.routes.iter().find(|route| !known.contains(*route)) {
-        let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        return fault(format!("no document has the route '{route}'; there is: {known}"));
-    }
-    let members = run.teacher.iter().flat_map(|teacher| &teacher.members).filter_map(|member| member.cache.as_ref());
-    if let Some(cache) = run.teacher.iter().filter_map(|teacher| teacher.cache.as_ref()).chain(members).next() {
+    run.routes.iter().try_for_each(|route| found.corpus.check_route(route)).or_else(fault)?;
+    if let Some(cache) = run.teacher.iter().flat_map(TeacherSpec::caches).next() {
         return fault(format!(
             "cache '{cache}' is of whole sequences, and some of their documents are left out; choose a live teacher"
         ));
@@ -286,18 +281,13 @@ fn unused(spec: &RecipeSpec) -> Result<(), RecipeError> {
         true => Ok(()),
         false => Err(RecipeError::request(format!("[{section}.{name}] is used by no run; remove it, or use it"))),
     };
-    let members = |run: &RunSpec| run.teacher.as_ref().map(|teacher| teacher.members.clone()).unwrap_or_default();
-    let caches = |run: &RunSpec| -> Vec<String> {
-        let of_members = members(run).into_iter().filter_map(|member| member.cache);
-        run.teacher.iter().filter_map(|teacher| teacher.cache.clone()).chain(of_members).collect()
-    };
     let of_caches = |run: &RunSpec, of: fn(&CacheSpec) -> Option<&String>, name: &String| {
-        caches(run).iter().filter_map(|cache| spec.caches.get(cache)).any(|cache| of(cache) == Some(name))
+        let caches = run.teacher.iter().flat_map(TeacherSpec::caches);
+        caches.filter_map(|cache| spec.caches.get(cache)).any(|cache| of(cache) == Some(name))
     };
     for name in spec.models.keys() {
         let teaches = |run: &RunSpec| {
-            run.teacher.as_ref().and_then(|t| t.model.as_ref()) == Some(name)
-                || members(run).iter().any(|member| member.model.as_ref() == Some(name))
+            run.teacher.iter().flat_map(TeacherSpec::models).any(|model| model == name)
                 || of_caches(run, |cache| cache.model.as_ref(), name)
         };
         used(name, &|run| run.model == *name || teaches(run), "models")?;
@@ -313,9 +303,12 @@ fn unused(spec: &RecipeSpec) -> Result<(), RecipeError> {
         used(name, &asks, "servers")?;
     }
     for name in spec.caches.keys() {
-        used(name, &|run| caches(run).contains(name), "caches")?;
+        used(name, &|run| run.teacher.iter().flat_map(TeacherSpec::caches).any(|cache| cache == name), "caches")?;
     }
-    let routes = |run: &RunSpec| !run.routes.is_empty() || members(run).iter().any(|member| !member.routes.is_empty());
+    let routes = |run: &RunSpec| {
+        let mut members = run.teacher.iter().flat_map(|teacher| &teacher.members);
+        !run.routes.is_empty() || members.any(|member| !member.routes.is_empty())
+    };
     if let Some(field) = &spec.data.route_field
         && !spec.runs.iter().any(routes)
     {

@@ -40,13 +40,10 @@ pub(super) fn several(
     if !named.is_empty() && found.spec.data.route_field.is_none() {
         return fault("routes are values of a field of the documents; set data.route_field".to_owned());
     }
-    let known = &found.corpus.routes;
-    if let Some(route) = named.iter().find(|route| **route != OTHERS && !known.contains(**route)) {
-        let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        return fault(format!("no document has the route '{route}'; there is: {known}"));
+    if let Err(wrong) = named.iter().filter(|route| **route != OTHERS).try_for_each(|r| found.corpus.check_route(r)) {
+        return fault(wrong);
     }
-    let routes: Vec<&str> = if known.is_empty() { vec![OTHERS] } else { known.iter().map(String::as_str).collect() };
-    for route in routes {
+    for route in routes(found) {
         let taught = taught_by(&members, route);
         if taught.is_empty() {
             let found =
@@ -60,11 +57,15 @@ pub(super) fn several(
     Ok(TeacherSource::Several(members))
 }
 
+/// Routes of the documents; where they have none, what stands for all.
+fn routes(found: Found<'_>) -> impl Iterator<Item = &str> {
+    let known = &found.corpus.routes;
+    known.iter().map(String::as_str).chain(known.is_empty().then_some(OTHERS))
+}
+
 /// Whether some documents have several live members.
 pub(super) fn share_documents(found: Found<'_>, members: &[MemberPlan]) -> bool {
-    let known = &found.corpus.routes;
-    let mut routes = known.iter().map(String::as_str).chain(known.is_empty().then_some(OTHERS));
-    routes.any(|route| taught_by(members, route).len() > 1)
+    routes(found).any(|route| taught_by(members, route).len() > 1)
 }
 
 /// Numbers of the members that teach the documents of a route.

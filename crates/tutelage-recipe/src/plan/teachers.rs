@@ -8,19 +8,20 @@ use super::{CachePlan, FirstWeights, Stage, TeacherModel, TeacherSource, Teaches
 use crate::RecipeError;
 use crate::spec::{CacheSpec, RunSpec, TeacherSpec};
 
+/// The trainings of a run among the stages so far, or the one of a seed that is named.
+fn trainings<'a>(stages: &'a [Stage], run: &str) -> Vec<&'a TrainPlan> {
+    stages.iter().filter_map(Stage::training).filter(|train| train.group == run || train.name == run).collect()
+}
+
 /// The one trained model of that name among the stages so far.
 fn trained<'a>(stages: &'a [Stage], run: &str, user: &str) -> Result<&'a TrainPlan, RecipeError> {
-    let mut found = stages.iter().filter_map(|stage| match stage {
-        Stage::Train(train) if train.group == run || train.name == run => Some(&**train),
-        _ => None,
-    });
-    match (found.next(), found.next()) {
-        (Some(train), None) => Ok(train),
-        (Some(train), Some(_)) => Err(RecipeError::request(format!(
+    match trainings(stages, run)[..] {
+        [train] => Ok(train),
+        [train, ..] => Err(RecipeError::request(format!(
             "{user}: run '{run}' trains several seeds; name one of them, as in '{}'",
             train.name
         ))),
-        _ => Err(RecipeError::request(format!("{user}: no run '{run}' comes before it, to be its teacher"))),
+        [] => Err(RecipeError::request(format!("{user}: no run '{run}' comes before it, to be its teacher"))),
     }
 }
 
@@ -119,15 +120,10 @@ pub(super) fn first_weights(
 ) -> Result<FirstWeights, RecipeError> {
     let Some(from) = &run.from else { return Ok(first.clone()) };
     let fault = |found: String| Err(RecipeError::request(format!("run '{}': from = '{from}': {found}", run.name)));
-    let trained = stages.iter().filter_map(|stage| match stage {
-        Stage::Train(train) if train.group == *from || train.name == *from => Some(&**train),
-        _ => None,
-    });
-    let all: Vec<&TrainPlan> = trained.collect();
-    let found = match &all[..] {
+    let found = match trainings(stages, from)[..] {
         [] => return fault("no run of this name comes before it".to_owned()),
         [one] => one,
-        several => match several.iter().find(|train| train.seed == seed) {
+        ref several => match several.iter().find(|train| train.seed == seed) {
             Some(train) => train,
             None => return fault(format!("has no seed {seed}; name one of its seeds, as in '{}'", several[0].name)),
         },

@@ -18,7 +18,7 @@ use tutelage_run::{
 };
 use tutelage_tensor::Isa;
 
-use crate::plan::{CachePlan, FirstWeights, Plan, Stage, TeacherModel, TrainPlan};
+use crate::plan::{CachePlan, FirstWeights, Plan, Stage, TrainPlan, training};
 use crate::{EngineChoice, RecipeError};
 use session::{Flow, Session};
 
@@ -123,34 +123,35 @@ const PAUSE: Duration = Duration::from_secs(2);
 fn needs<'p>(plan: &'p Plan, name: &str) -> Result<(&'p CachePlan, Vec<&'p TrainPlan>), RecipeError> {
     let cache = cache::find(plan, name)?;
     let mut needed = Vec::new();
-    if let Some(teacher) = cache.teacher.model() {
-        trainings(plan, name, teacher, &mut needed)?;
+    if let Some(train) = cache.teacher.model().and_then(|teacher| teacher.training(&plan.stages)) {
+        trainings(plan, name, train, &mut needed)?;
     }
     Ok((cache, needed))
 }
 
-/// Adds the training of a teacher, if it has one, after those of its own teachers.
+/// Adds a training, after those of its teachers and the one that it goes on from.
 fn trainings<'p>(
     plan: &'p Plan,
     cache: &str,
-    teacher: &TeacherModel,
+    train: &'p TrainPlan,
     needed: &mut Vec<&'p TrainPlan>,
 ) -> Result<(), RecipeError> {
-    let train = teacher.training(&plan.stages);
-    let Some(train) = train.filter(|train| !needed.iter().any(|known| known.name == train.name)) else { return Ok(()) };
+    if needed.iter().any(|known| known.name == train.name) {
+        return Ok(());
+    }
     if let Some(source) = &train.teacher {
         if let Some(other) = source.caches().first() {
             let found = format!("its teacher '{}' learns from cache '{other}', so make that first", train.name);
             return Err(RecipeError::request(format!("cache '{cache}': {found}, with 'tutelage run'")));
         }
-        for teacher in source.models() {
-            trainings(plan, cache, teacher, needed)?;
+        for before in source.models().into_iter().filter_map(|teacher| teacher.training(&plan.stages)) {
+            trainings(plan, cache, before, needed)?;
         }
     }
-    if let FirstWeights::Run(name) = &train.first {
-        let config = train.model.clone();
-        let before = TeacherModel { name: name.clone(), stored: None, snapshot: None, config, own: None };
-        trainings(plan, cache, &before, needed)?;
+    if let FirstWeights::Run(name) = &train.first
+        && let Some(before) = training(&plan.stages, name)
+    {
+        trainings(plan, cache, before, needed)?;
     }
     needed.push(train);
     Ok(())

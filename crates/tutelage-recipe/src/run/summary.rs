@@ -189,6 +189,7 @@ fn mean(xs: &[f64]) -> f64 {
 
 /// Sample standard deviation, where there are two or more.
 fn deviation(xs: &[f64]) -> Option<f64> {
-    let squares: f64 = xs.iter().map(|x| (x - mean(xs)).powi(2)).sum();
+    let mean = mean(xs);
+    let squares: f64 = xs.iter().map(|x| (x - mean).powi(2)).sum();
     (xs.len() > 1).then(|| (squares / (xs.len() - 1) as f64).sqrt())
 }

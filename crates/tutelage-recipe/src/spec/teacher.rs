@@ -87,6 +87,18 @@ pub struct TeacherSpec {
     pub temperature: TemperatureSpec,
 }
 
+impl TeacherSpec {
+    /// Names of the caches that it reads.
+    pub(crate) fn caches(&self) -> impl Iterator<Item = &String> {
+        self.cache.iter().chain(self.members.iter().filter_map(|member| member.cache.as_ref()))
+    }
+
+    /// Names of the stored models that teach live.
+    pub(crate) fn models(&self) -> impl Iterator<Item = &String> {
+        self.model.iter().chain(self.members.iter().filter_map(|member| member.model.as_ref()))
+    }
+}
+
 /// `[runs.teacher.selection]`: who of several live members teaches a document, learned from what their teaching does to the student.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

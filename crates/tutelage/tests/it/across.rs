@@ -42,9 +42,7 @@ fn a_teacher_with_another_vocabulary_teaches_where_both_read_the_same() {
     assert!(found.contains("of its 300 entries are its students' too"), "{found}");
     bench.succeed(&["teacher", "verify", "out/caches/far"]);
     bench.succeed(&["teacher", "stats", "out/caches/far"]);
-    let text = std::fs::read_to_string(bench.path("out/models/taught/metrics.jsonl")).unwrap();
-    for line in text.lines() {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    for line in bench.metrics("out", "taught") {
         assert!(line["kl"].as_f64().unwrap() > 0.0 && line["kd_loss"].as_f64().unwrap() > 0.0, "{line}");
     }
     bench.succeed(&["report", "out"]);
@@ -57,7 +55,7 @@ fn a_teacher_with_another_vocabulary_teaches_where_both_read_the_same() {
 fn what_cannot_be_taught_across_vocabularies_is_refused() {
     let bench = Bench::new("wrong-across");
     prepare(&bench);
-    for (from, to, message) in [
+    let changes = [
         ("own_vocabulary = true\n", "", "tokenizer.from"),
         ("top_k = 20", "samples = 20", "set top_k in place of samples"),
         ("cache = \"far\"\ntail = true", "model = \"foreign\"", "it teaches through a cache"),
@@ -72,11 +70,6 @@ fn what_cannot_be_taught_across_vocabularies_is_refused() {
             "leave lora out",
         ),
         ("first/models/teacher/model", "first/models/teacher/none", "none"),
-    ] {
-        let original = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
-        bench.edit("tiny.toml", from, to);
-        let error = bench.refuse(&["plan", "tiny.toml"]);
-        assert!(error.contains(message), "{to}: {error}");
-        std::fs::write(bench.path("tiny.toml"), original).unwrap();
-    }
+    ];
+    bench.refuse_changes(&["plan"], "tiny.toml", &changes);
 }

@@ -42,8 +42,7 @@ fn what_is_inside_is_compared_and_said() {
     let plan = bench.succeed(&["plan", "tiny.toml"]);
     assert!(plan.contains("hidden_mse 0.1, hidden_cosine 0.2, channels steps from 6 by 0.9, attention_kl 1"), "{plan}");
     bench.succeed(&["run", "tiny.toml", "--out", "out"]);
-    let text = std::fs::read_to_string(bench.path("out/models/inside/metrics.jsonl")).unwrap();
-    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = bench.metrics("out", "inside");
     let last = &lines.last().unwrap()["features"];
     for name in ["hidden_mse", "hidden_cosine", "channels", "attention_kl"] {
         assert!(last[name]["value"].as_f64().unwrap() > 0.0, "{name}: {last}");
@@ -67,7 +66,7 @@ fn what_is_inside_is_compared_and_said() {
 fn what_cannot_be_compared_is_refused() {
     let bench = Bench::new("wrong-features");
     prepare(&bench);
-    for (from, to, message) in [
+    let changes = [
         ("[[0, 0], [1, 1]]", "[[0, 3]]", "the teacher has no layer 3; it has 0 to 2"),
         ("[[0, 0], [1, 1]]", "[[2, 1]]", "the student has no layer 2; it has 0 to 1"),
         ("[[0, 0], [1, 1]]", "[[1, 1], [1, 1]]", "names a pair twice"),
@@ -87,11 +86,6 @@ fn what_cannot_be_compared_is_refused() {
             "the student has 2 heads",
         ),
         ("run = \"teacher\"\nalpha", "cache = \"few\"\nalpha", "only one live teacher can be seen from inside"),
-    ] {
-        let original = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
-        bench.edit("tiny.toml", from, to);
-        let error = bench.refuse(&["plan", "tiny.toml"]);
-        assert!(error.contains(message), "{to}: {error}");
-        std::fs::write(bench.path("tiny.toml"), original).unwrap();
-    }
+    ];
+    bench.refuse_changes(&["plan"], "tiny.toml", &changes);
 }

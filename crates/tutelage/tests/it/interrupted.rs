@@ -10,20 +10,7 @@ use crate::support::{Bench, lasting_files};
 fn a_run_killed_again_and_again_ends_with_the_same_bytes() {
     let bench = Bench::new("killed");
     bench.succeed(&["run", "tiny.toml", "--out", "whole"]);
-    // Each attempt lives a little longer than the one before, so that each gets to kill something new.
-    let mut wait = 20;
-    let killed = loop {
-        let mut child = bench.quiet(&["run", "tiny.toml", "--out", "parts"]).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(wait));
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success());
-            break wait > 20;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        wait = wait * 5 / 4;
-    };
-    assert!(killed);
+    bench.run_killed("parts");
     let (whole, parts) = (lasting_files(&bench.path("whole")), lasting_files(&bench.path("parts")));
     let names = |files: &[(std::path::PathBuf, Vec<u8>)]| files.iter().map(|f| f.0.clone()).collect::<Vec<_>>();
     assert_eq!(names(&whole), names(&parts));

@@ -1,7 +1,5 @@
 //! Students that learn from what they write.
 
-use std::time::Duration;
-
 use crate::support::{Bench, lasting_files};
 
 fn prepare(bench: &Bench) {
@@ -28,11 +26,6 @@ fn prepare(bench: &Bench) {
     std::fs::write(bench.path("tiny.toml"), head.to_owned() + &runs).unwrap();
 }
 
-fn metrics(bench: &Bench, model: &str) -> Vec<serde_json::Value> {
-    let text = std::fs::read_to_string(bench.path(&format!("out/models/{model}/metrics.jsonl"))).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
 #[test]
 fn students_learn_from_their_own_texts() {
     let bench = Bench::new("on-policy");
@@ -41,13 +34,13 @@ fn students_learn_from_their_own_texts() {
     assert!(plan.contains("JSD 0.5, alpha 0.9, own texts 0.5 after 4 tokens at 0.9"), "{plan}");
     assert!(plan.contains("reverse KL by the student's own tokens, alpha 1, own texts 1 after 4 tokens"), "{plan}");
     bench.succeed(&["run", "tiny.toml", "--out", "out"]);
-    let lines = metrics(&bench, "half");
+    let lines = bench.metrics("out", "half");
     let own: Vec<f64> = lines.iter().map(|line| line["own"].as_f64().unwrap()).collect();
     assert!(own.iter().any(|share| *share > 0.1) && own.iter().all(|share| *share < 0.9), "{own:?}");
     for line in &lines {
         assert!(line["lm_loss"].as_f64().unwrap() > 1.0 && line["kl"].as_f64().unwrap() > 0.0, "{line}");
     }
-    for line in metrics(&bench, "own") {
+    for line in bench.metrics("out", "own") {
         // There was no text to be at a distance from.
         assert!(line["own"] == 1.0 && line.get("lm_loss").is_none(), "{line}");
         assert!(line["heldout_loss"].is_f64() || line["step"] == 4 || line["step"] == 8, "{line}");
@@ -61,18 +54,7 @@ fn what_was_written_is_written_again_after_an_interruption() {
     let bench = Bench::new("on-policy-killed");
     prepare(&bench);
     bench.succeed(&["run", "tiny.toml", "--out", "whole"]);
-    let mut wait = 100;
-    loop {
-        let mut child = bench.quiet(&["run", "tiny.toml", "--out", "parts"]).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(wait));
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success());
-            break;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        wait = wait * 5 / 4;
-    }
+    bench.run_killed("parts");
     for model in ["half", "own"] {
         let [whole, parts] = ["whole", "parts"].map(|run| lasting_files(&bench.path(&format!("{run}/models/{model}"))));
         assert!(whole == parts, "{model}");
@@ -83,7 +65,7 @@ fn what_was_written_is_written_again_after_an_interruption() {
 fn what_cannot_be_learned_from_is_refused() {
     let bench = Bench::new("wrong-on-policy");
     prepare(&bench);
-    for (from, to, message) in [
+    let changes = [
         ("fraction = 0.5,", "fraction = 1.5,", "fraction: peak = 1.5"),
         ("fraction = 0.5,", "", "fraction"),
         ("prompt_tokens = 4, temperature", "prompt_tokens = 32, temperature", "less than data.seq_len = 32"),
@@ -98,13 +80,8 @@ fn what_cannot_be_learned_from_is_refused() {
             "cache = \"few\", alpha = 0.5, on_policy = { fraction = 0.5 }",
             "cache 'few' knows nothing",
         ),
-    ] {
-        let original = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
-        bench.edit("tiny.toml", from, to);
-        let error = bench.refuse(&["plan", "tiny.toml"]);
-        assert!(error.contains(message), "{to}: {error}");
-        std::fs::write(bench.path("tiny.toml"), original).unwrap();
-    }
+    ];
+    bench.refuse_changes(&["plan"], "tiny.toml", &changes);
     let error = bench.refuse(&["bench", "step", "--teacher", "live", "--divergence", "sampled_reverse_kl"]);
     assert!(error.contains("needs tokens that the student drew"), "{error}");
 }

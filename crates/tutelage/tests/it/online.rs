@@ -1,7 +1,5 @@
 //! Teachers that learn beside their students.
 
-use std::time::Duration;
-
 use crate::support::{Bench, lasting_files};
 
 fn prepare(bench: &Bench) {
@@ -32,10 +30,7 @@ fn a_teacher_bends_towards_its_student() {
     let plan = bench.succeed(&["plan", "tiny.toml"]);
     assert!(plan.contains("alpha 1, the teacher learns at rank 4, weights 0.5 and 20"), "{plan}");
     bench.succeed(&["run", "tiny.toml", "--out", "out"]);
-    let last = |model: &str| {
-        let text = std::fs::read_to_string(bench.path(&format!("out/models/{model}/metrics.jsonl"))).unwrap();
-        serde_json::from_str::<serde_json::Value>(text.lines().last().unwrap()).unwrap()
-    };
+    let last = |model: &str| bench.metrics("out", model).pop().unwrap();
     let (fixed, learns) = (last("fixed"), last("learns"));
     assert!(fixed.get("teacher_lm_loss").is_none());
     let of = |line: &serde_json::Value, key: &str| line[key].as_f64().unwrap();
@@ -51,18 +46,7 @@ fn both_go_on_from_an_interruption() {
     let bench = Bench::new("online-killed");
     prepare(&bench);
     bench.succeed(&["run", "tiny.toml", "--out", "whole"]);
-    let mut wait = 100;
-    loop {
-        let mut child = bench.quiet(&["run", "tiny.toml", "--out", "parts"]).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(wait));
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success());
-            break;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        wait = wait * 5 / 4;
-    }
+    bench.run_killed("parts");
     let [whole, parts] = ["whole", "parts"].map(|run| lasting_files(&bench.path(&format!("{run}/models/learns"))));
     assert!(whole == parts);
     // A checkpoint vouches for the teacher too.
@@ -79,7 +63,7 @@ fn both_go_on_from_an_interruption() {
 fn what_cannot_learn_is_refused() {
     let bench = Bench::new("wrong-online");
     prepare(&bench);
-    for (from, to, message) in [
+    let changes = [
         ("\"w2\"]", "\"w9\"]", "have no module of this name"),
         ("rank = 4", "rank = 0", "rank"),
         ("student_weight = 20", "student_weight = -1", "online.student_weight: peak = -1"),
@@ -90,11 +74,6 @@ fn what_cannot_learn_is_refused() {
             "cache = \"few\", alpha = 0.5, online = { student_weight = 1, lora = { rank = 2, alpha = 2, targets = [\"wo\"] } }",
             "only one live teacher can learn",
         ),
-    ] {
-        let original = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
-        bench.edit("tiny.toml", from, to);
-        let error = bench.refuse(&["plan", "tiny.toml"]);
-        assert!(error.contains(message), "{to}: {error}");
-        std::fs::write(bench.path("tiny.toml"), original).unwrap();
-    }
+    ];
+    bench.refuse_changes(&["plan"], "tiny.toml", &changes);
 }

@@ -52,10 +52,7 @@ fn a_server_teaches_as_the_model_that_it_serves() {
     let plan = bench.succeed(&["plan", "remote.toml"]);
     assert!(plan.contains("cache/far") && plan.contains("of own"), "{plan}");
     bench.succeed(&["run", "remote.toml", "--out", "taught"]);
-    let lines = |name: &str| -> Vec<Value> {
-        let text = std::fs::read_to_string(bench.path(&format!("taught/models/{name}/metrics.jsonl"))).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
+    let lines = |name: &str| bench.metrics("taught", name);
     for other in ["far", "asked"] {
         for (near, far) in lines("near").iter().zip(&lines(other)) {
             let [near, far] = [near, far].map(|line| (line["kl"].as_f64().unwrap(), line["lm_loss"].as_f64().unwrap()));
@@ -75,18 +72,13 @@ fn a_server_teaches_as_the_model_that_it_serves() {
     let output = bench.tutelage(&more);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && error.contains("gave no whole answer in 1 tries"), "{error}");
-    for (from, to, message) in [
+    let changes = [
         ("http://", "https://", "has no TLS"),
         ("server = \"own\"\ntop_k = 20\n[[runs]]", "server = \"own\"\nsamples = 3\n[[runs]]", "draw no samples"),
         ("cache = \"far\"", "cache = \"far\"\ntop_k = 3", "a cache has its own"),
         ("server = \"own\"\ntop_k = 20\nalpha", "server = \"own\"\nalpha", "top_k must say"),
         ("server = \"own\"\ntop_k = 20\nalpha", "server = \"other\"\ntop_k = 20\nalpha", "there is no [servers.other]"),
         ("key.txt", "no-key.txt", "no-key.txt"),
-    ] {
-        let original = std::fs::read_to_string(bench.path("remote.toml")).unwrap();
-        bench.edit("remote.toml", from, to);
-        let error = bench.refuse(&["plan", "remote.toml"]);
-        assert!(error.contains(message), "{to}: {error}");
-        std::fs::write(bench.path("remote.toml"), original).unwrap();
-    }
+    ];
+    bench.refuse_changes(&["plan"], "remote.toml", &changes);
 }

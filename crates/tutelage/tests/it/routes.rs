@@ -57,9 +57,7 @@ fn documents_go_to_teachers_by_a_field() {
     let objective = model("by-both")["objective"].as_str().unwrap().to_owned();
     assert_eq!(objective, "live expert (weight 3) and live reference, tau 1, KL, alpha 0.9");
     let kl = |name: &str| -> Vec<f64> {
-        let text = std::fs::read_to_string(bench.path(&format!("out/models/{name}/metrics.jsonl"))).unwrap();
-        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["kl"].as_f64().unwrap();
-        text.lines().map(line).collect()
+        bench.metrics("out", name).iter().map(|line| line["kl"].as_f64().unwrap()).collect()
     };
     // The same teachers, whole and by their twenty most likely entries of 300.
     for (live, cached) in kl("by-route").iter().zip(kl("by-cache")) {
@@ -84,7 +82,7 @@ fn documents_go_to_teachers_by_a_field() {
 fn wrong_routes_are_refused() {
     let bench = Bench::new("wrong-routes");
     prepare(&bench);
-    for (from, to, message) in [
+    let changes = [
         (
             "routes = [\"law\"]",
             "routes = [\"medicine\"]",
@@ -103,13 +101,8 @@ fn wrong_routes_are_refused() {
         ("cache = \"rest\"\nroutes = [\"*\"]", "cache = \"rest\"", "only live teachers are averaged"),
         ("run = \"expert\"\nroutes", "routes", "each needs one of run, model and cache"),
         ("[runs.teacher]\nalpha = 0.9", "[runs.teacher]\nrun = \"expert\"\nalpha = 0.9", "or members"),
-    ] {
-        let original = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
-        bench.edit("tiny.toml", from, to);
-        let error = bench.refuse(&["plan", "tiny.toml"]);
-        assert!(error.contains(message), "{to}: {error}");
-        std::fs::write(bench.path("tiny.toml"), original).unwrap();
-    }
+    ];
+    bench.refuse_changes(&["plan"], "tiny.toml", &changes);
 }
 
 /// Two seeds of a run that learn from some alone, and two that go on from those with all documents.
@@ -149,19 +142,12 @@ fn runs_learn_from_some_documents_and_go_on_from_others() {
         let (least, most) = by_route.iter().fold((f64::MAX, 0f64), |(a, b), &x| (a.min(x), b.max(x)));
         assert!(by_route.len() == 2 && least <= loss && loss <= most, "{model}");
     }
-    let tokens = |name: &str| {
-        let text = std::fs::read_to_string(bench.path(&format!("out/models/{name}/metrics.jsonl"))).unwrap();
-        serde_json::from_str::<serde_json::Value>(text.lines().last().unwrap()).unwrap()["tokens"].as_u64().unwrap()
-    };
+    let tokens = |name: &str| bench.metrics("out", name).last().unwrap()["tokens"].as_u64().unwrap();
     // Half of the documents.
     let (some, all) = (tokens("some-first-seed-1"), tokens("then-all-seed-1"));
     assert!(some > all / 4 && some < all * 3 / 4, "{some} of {all}");
     // It goes on from where the other ended.
-    let first = |name: &str| {
-        let text = std::fs::read_to_string(bench.path(&format!("out/models/{name}/metrics.jsonl"))).unwrap();
-        let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-        line["lm_loss"].as_f64().unwrap()
-    };
+    let first = |name: &str| bench.metrics("out", name)[0]["lm_loss"].as_f64().unwrap();
     assert!(first("then-all-seed-1") < first("some-first-seed-1") - 0.3);
     let report = bench.succeed(&["report", "out", "--markdown", "out.md"]);
     assert!(report.contains("then-all against some-first, on general:"), "{report}");
@@ -176,7 +162,7 @@ fn runs_learn_from_some_documents_and_go_on_from_others() {
 fn what_cannot_be_gone_on_from_is_refused() {
     let bench = Bench::new("wrong-stages");
     stages(&bench);
-    for (from, to, message) in [
+    let changes = [
         ("routes = [\"general\"]\n[[runs]]", "routes = [\"lore\"]\n[[runs]]", "no document has the route 'lore'"),
         ("from = \"some-first\"", "from = \"law-last\"", "no run of this name comes before it"),
         ("from = \"some-first\"", "from = \"expert\"", "has another model"),
@@ -192,11 +178,6 @@ fn what_cannot_be_gone_on_from_is_refused() {
             "name = \"by-cache\"\nroutes = [\"law\"]\nmodel = \"small\"",
             "cache 'law' is of whole sequences",
         ),
-    ] {
-        let original = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
-        bench.edit("tiny.toml", from, to);
-        let error = bench.refuse(&["plan", "tiny.toml"]);
-        assert!(error.contains(message), "{to}: {error}");
-        std::fs::write(bench.path("tiny.toml"), original).unwrap();
-    }
+    ];
+    bench.refuse_changes(&["plan"], "tiny.toml", &changes);
 }

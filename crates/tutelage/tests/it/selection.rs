@@ -1,7 +1,5 @@
 //! Teachers that are chosen by what their teaching does.
 
-use std::time::Duration;
-
 use crate::support::{Bench, lasting_files};
 
 fn prepare(bench: &Bench) {
@@ -33,9 +31,7 @@ fn teachers_are_chosen_and_the_choice_is_told() {
     assert!(output.status.success(), "{log}");
     assert!(log.contains("train/each: scores one") && log.contains("train/weights: scores one"), "{log}");
     let taught = |model: &str| -> Vec<f64> {
-        let text = std::fs::read_to_string(bench.path(&format!("out/models/{model}/metrics.jsonl"))).unwrap();
-        let share = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["taught"].as_f64().unwrap();
-        text.lines().map(share).collect()
+        bench.metrics("out", model).iter().map(|line| line["taught"].as_f64().unwrap()).collect()
     };
     assert!(taught("each").iter().all(|share| *share > 0.2 && *share < 1.0), "{:?}", taught("each"));
     assert!(taught("weights").iter().all(|share| *share == 1.0));
@@ -47,18 +43,7 @@ fn a_choice_goes_on_from_an_interruption() {
     let bench = Bench::new("selection-killed");
     prepare(&bench);
     bench.succeed(&["run", "tiny.toml", "--out", "whole"]);
-    let mut wait = 100;
-    loop {
-        let mut child = bench.quiet(&["run", "tiny.toml", "--out", "parts"]).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(wait));
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success());
-            break;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        wait = wait * 5 / 4;
-    }
+    bench.run_killed("parts");
     for model in ["each", "weights"] {
         let [whole, parts] = ["whole", "parts"].map(|run| lasting_files(&bench.path(&format!("{run}/models/{model}"))));
         assert!(whole == parts, "{model}");
@@ -69,15 +54,10 @@ fn a_choice_goes_on_from_an_interruption() {
 fn choices_that_are_none_are_refused() {
     let bench = Bench::new("wrong-selection");
     prepare(&bench);
-    for (from, to, message) in [
+    let changes = [
         ("choice = \"each\"", "choice = \"best\"", "best"),
         ("lr = 0.5", "lr = 0", "selection.lr = 0: must be above 0"),
         ("[[runs.teacher.members]]\nrun = \"two\"\n", "", "that several live members teach"),
-    ] {
-        let original = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
-        bench.edit("tiny.toml", from, to);
-        let error = bench.refuse(&["plan", "tiny.toml"]);
-        assert!(error.contains(message), "{to}: {error}");
-        std::fs::write(bench.path("tiny.toml"), original).unwrap();
-    }
+    ];
+    bench.refuse_changes(&["plan"], "tiny.toml", &changes);
 }

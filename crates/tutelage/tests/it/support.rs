@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 pub(crate) struct Bench {
     pub(crate) folder: PathBuf,
@@ -141,6 +142,45 @@ impl Bench {
         let text = std::fs::read_to_string(self.path(name)).unwrap();
         assert!(text.contains(from), "{from}");
         std::fs::write(self.path(name), text.replacen(from, to, 1)).unwrap();
+    }
+
+    /// Each of these changes to a recipe, `(from, to, message)`, alone makes the commands refuse it with the message.
+    #[track_caller]
+    pub(crate) fn refuse_changes(&self, commands: &[&str], recipe: &str, changes: &[(&str, &str, &str)]) {
+        let original = std::fs::read_to_string(self.path(recipe)).unwrap();
+        for (from, to, message) in changes {
+            self.edit(recipe, from, to);
+            for command in commands {
+                let error = self.refuse(&[command, recipe]);
+                assert!(error.contains(message), "{to}: {error}");
+            }
+            std::fs::write(self.path(recipe), &original).unwrap();
+        }
+    }
+
+    /// Runs the recipe and kills it, again and again until it ends by itself. Each attempt lives a little longer than the one before,
+    /// so that each gets to kill something new.
+    pub(crate) fn run_killed(&self, out: &str) {
+        let first = 20;
+        let mut wait = first;
+        loop {
+            let mut child = self.quiet(&["run", "tiny.toml", "--out", out]).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(wait));
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success());
+                break;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            wait = wait * 5 / 4;
+        }
+        assert!(wait > first, "nothing was killed");
+    }
+
+    /// The lines of a model's metrics.
+    pub(crate) fn metrics(&self, out: &str, model: &str) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.path(&format!("{out}/models/{model}/metrics.jsonl"))).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 

@@ -101,9 +101,7 @@ fn every_setting_of_a_teacher_reaches_its_run() {
     let expected = "cached teacher, top-0.95-20 and tail, tau 1, the student's 1.5, skew reverse KL 0.1 where the teacher is \
                     right, alpha WSD 0.9 to 0 (decay 0.1)";
     assert_eq!(objective("cached"), expected);
-    let metrics = std::fs::read_to_string(bench.path("out/models/cached/metrics.jsonl")).unwrap();
-    for line in metrics.lines() {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    for line in bench.metrics("out", "cached") {
         let taught = line["taught"].as_f64().unwrap();
         assert!(taught > 0.0 && taught < 1.0 && line["kl"].as_f64().unwrap() > 0.0, "{line}");
     }
@@ -222,17 +220,12 @@ fn a_teacher_teaches_as_it_was_earlier() {
     ]);
     bench.succeed(&["run", "tiny.toml", "--out", "again", "--threads", "1"]);
     assert!(lasting_files(&bench.path("again")) == lasting_files(&bench.path("out")));
-    for (from, to, message) in [
+    let changes = [
         ("snapshot = 0.25", "snapshot = 0.3", "keeps no model of step 4"),
         ("snapshots = [0.25, 0.5]", "snapshots = [0.25, 1.0]", "above 0 and below 1"),
         ("snapshots = [0.25, 0.5]", "snapshots = [0.01]", "above 0 and below 1"),
-    ] {
-        let original = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
-        bench.edit("tiny.toml", from, to);
-        let error = bench.refuse(&["plan", "tiny.toml"]);
-        assert!(error.contains(message), "{to}: {error}");
-        std::fs::write(bench.path("tiny.toml"), original).unwrap();
-    }
+    ];
+    bench.refuse_changes(&["plan"], "tiny.toml", &changes);
 }
 
 #[test]
@@ -245,16 +238,13 @@ fn other_targets_schedules_and_recompute_train_too() {
     bench.succeed(&kept);
     let summary = std::fs::read_to_string(bench.path("kept/summary.json")).unwrap();
     assert!(summary.contains("12 samples"), "{summary}");
-    let metrics = std::fs::read_to_string(bench.path("kept/models/live-seed-1/metrics.jsonl")).unwrap();
-    let alphas: Vec<f64> = metrics
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["teacher_weight"].as_f64().unwrap())
-        .collect();
+    let lines = bench.metrics("kept", "live-seed-1");
+    let alphas: Vec<f64> = lines.iter().map(|line| line["teacher_weight"].as_f64().unwrap()).collect();
     // Steps 4, 6, 8 and 12 of 12, a drop after every 4.
     for (found, expected) in alphas.iter().zip([0.9, 0.09, 0.09, 0.009]) {
         assert!((found - expected).abs() < 1e-12, "{alphas:?}");
     }
-    let line: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+    let line = &lines[0];
     assert!(line["kl"].as_f64().unwrap() > 0.0 && line["taught"].is_null(), "{line}");
     // Blocks computed again give the same bits.
     bench.succeed(&["run", "tiny.toml", "--out", "again", "--set", "training.all.recompute=true"]);

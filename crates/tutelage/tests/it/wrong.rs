@@ -5,7 +5,7 @@ use crate::support::Bench;
 #[test]
 fn wrong_recipes_are_refused() {
     let bench = Bench::new("recipes");
-    for (from, to, message) in [
+    let changes = [
         ("seq_len = 32", "seq_len = 32\nseqlen = 3", "seqlen"),
         ("seq_len = 32", "seq_len = \"32\"", "invalid type"),
         ("seq_len = 32", "seq_len = -5", "-5"),
@@ -56,15 +56,8 @@ fn wrong_recipes_are_refused() {
         ("heldout_fraction = 0.2", "heldout_fraction = 1.5", "between 0 and 1"),
         ("heldout_fraction = 0.2", "text_field = \"body\"", "no field 'body'"),
         ("seeds = [1, 2]", "seeds = [1, 1]", "given twice"),
-    ] {
-        let original = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
-        bench.edit("tiny.toml", from, to);
-        for command in ["plan", "run"] {
-            let error = bench.refuse(&[command, "tiny.toml"]);
-            assert!(error.contains(message), "{to}: {error}");
-        }
-        std::fs::write(bench.path("tiny.toml"), original).unwrap();
-    }
+    ];
+    bench.refuse_changes(&["plan", "run"], "tiny.toml", &changes);
     let large = ["run", "tiny.toml", "--set", "models.large.d_ff=1000000000"];
     let error = bench.refuse(&large);
     assert!(error.contains("stage 'train/teacher' needs about") && error.contains("this machine has"), "{error}");

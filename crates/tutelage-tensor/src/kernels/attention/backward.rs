@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::AttentionShape;
 use super::forward::{Inputs, KEYS, QUERIES, transpose};
 use crate::device::DisjointOut;
-use crate::simd::{BlockProduct, Instructions, SimdTask, Strided, exp};
+use crate::simd::{BlockProduct, Instructions, Isa, SimdTask, Strided, exp};
 use crate::{Device, Element};
 
 /// Writes `dqkv`, given the forward pass's `out` and `lse` and the gradient of `out`.
@@ -116,26 +116,38 @@ impl Head<'_> {
                 let (p, ds) = (&mut p[r * KEYS..][..width], &mut ds[r * KEYS..][..width]);
                 isa.run(ScoreGradient { p, ds, visible, lse: self.lse[first + r], delta: self.delta[first + r] });
             }
-            let across = |data| Strided { data, row_stride: 1, column_stride: KEYS };
-            let add_keys = |a, b, c: &mut [f32]| {
-                let c = &mut c[start * d..][..width * d];
-                BlockProduct { m: width, n: d, k: n, a, b, ldb: d, c, ldc: d, accumulate: true }.compute(isa);
-            };
-            add_keys(across(&p), dout, dv);
-            add_keys(across(&ds), q, dk);
-            BlockProduct {
-                m: n,
-                n: d,
-                k: width,
-                a: Strided { data: &ds, row_stride: KEYS, column_stride: 1 },
-                b: &self.keys[start * d..],
-                ldb: d,
-                c: &mut dq[first * d..][..n * d],
-                ldc: d,
-                accumulate: true,
-            }
-            .compute(isa);
+            let block = Block { d, first, n, start, width };
+            block.add_to_keys(isa, &p, dout, dv);
+            block.add_to_keys(isa, &ds, q, dk);
+            block.add_to_queries(isa, &ds, self.keys, dq);
         }
+    }
+}
+
+/// Queries `first .. first + n` against keys `start .. start + width`, and what `by[n][KEYS]` says of each pair of them.
+pub(super) struct Block {
+    pub(super) d: usize,
+    pub(super) first: usize,
+    pub(super) n: usize,
+    pub(super) start: usize,
+    pub(super) width: usize,
+}
+
+impl Block {
+    /// Adds rows of queries `[n][d]`, times what `by` says, to those of keys `[len][d]`.
+    pub(super) fn add_to_keys(&self, isa: Isa, by: &[f32], b: &[f32], to: &mut [f32]) {
+        let Self { d, n, start, width, .. } = *self;
+        let a = Strided { data: by, row_stride: 1, column_stride: KEYS };
+        let c = &mut to[start * d..][..width * d];
+        BlockProduct { m: width, n: d, k: n, a, b, ldb: d, c, ldc: d, accumulate: true }.compute(isa);
+    }
+
+    /// Adds rows of keys `[len][d]`, times what `by` says, to those of queries `[len][d]`.
+    pub(super) fn add_to_queries(&self, isa: Isa, by: &[f32], keys: &[f32], to: &mut [f32]) {
+        let Self { d, first, n, start, width } = *self;
+        let a = Strided { data: by, row_stride: KEYS, column_stride: 1 };
+        let (b, c) = (&keys[start * d..], &mut to[first * d..][..n * d]);
+        BlockProduct { m: n, n: d, k: width, a, b, ldb: d, c, ldc: d, accumulate: true }.compute(isa);
     }
 }
 

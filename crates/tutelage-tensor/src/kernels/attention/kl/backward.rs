@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use super::super::backward::Block;
 use super::super::forward::{KEYS, QUERIES};
 use super::forward::{Head, Pair, with_teacher};
 use crate::device::DisjointOut;
-use crate::simd::{BlockProduct, Instructions, SimdTask, Strided, exp};
+use crate::simd::{Instructions, SimdTask, exp};
 use crate::{Device, Element};
 
 /// Writes `dqkv` of the forward pass's value times `scale`; the values' columns are left as they are.
@@ -23,9 +24,7 @@ pub(super) fn backward<T: Element>(
     device.for_each(inputs.documents.len() * s.n_kv_heads, |task| {
         let (rows, kv) = (&inputs.documents[task / s.n_kv_heads], task % s.n_kv_heads);
         let len = rows.len();
-        let (mut keys, mut dq) = (device.buffer::<f32>(len * d), device.buffer::<f32>(len * d));
-        let mut dk = device.zeros::<f32>(len * d);
-        inputs.rotated_head(rows, s.key(kv), 1.0, &mut keys);
+        let (mut dq, mut dk) = (device.buffer::<f32>(len * d), device.zeros::<f32>(len * d));
         let write = |gradient: &mut [f32], factor: f32, column: usize| {
             for (t, from) in rows.clone().zip(gradient.chunks_exact_mut(d)) {
                 from.iter_mut().for_each(|x| *x *= factor);
@@ -45,7 +44,6 @@ pub(super) fn backward<T: Element>(
                 let gradient = Gradient {
                     shapes: (s, inputs.shape()),
                     heads: (&student, &inputs.head(own, head)),
-                    keys: &keys,
                     chosen: &pair.chosen[rows.clone()],
                     lse,
                     scale,
@@ -62,8 +60,6 @@ pub(super) fn backward<T: Element>(
 struct Gradient<'a> {
     shapes: (super::AttentionShape, super::AttentionShape),
     heads: (&'a Head, &'a Head),
-    /// `[len][d]`.
-    keys: &'a [f32],
     chosen: &'a [bool],
     lse: (&'a [f32], &'a [f32]),
     scale: f32,
@@ -89,30 +85,10 @@ impl Gradient<'_> {
                 let lse = (self.lse.0[query], self.lse.1[query]);
                 isa.run(ScoreDifference { ds, theirs, seen, lse, scale: self.scale });
             }
-            BlockProduct {
-                m: width,
-                n: d,
-                k: n,
-                a: Strided { data: &ds, row_stride: 1, column_stride: KEYS },
-                b: &self.heads.0.queries[first * d..][..n * d],
-                ldb: d,
-                c: &mut dk[start * d..][..width * d],
-                ldc: d,
-                accumulate: true,
-            }
-            .compute(isa);
-            BlockProduct {
-                m: n,
-                n: d,
-                k: width,
-                a: Strided { data: &ds, row_stride: KEYS, column_stride: 1 },
-                b: &self.keys[start * d..],
-                ldb: d,
-                c: &mut dq[first * d..][..n * d],
-                ldc: d,
-                accumulate: true,
-            }
-            .compute(isa);
+            let block = Block { d, first, n, start, width };
+            let (queries, keys) = (&self.heads.0.queries[first * d..][..n * d], &self.heads.0.keys);
+            block.add_to_keys(isa, &ds, queries, dk);
+            block.add_to_queries(isa, &ds, keys, dq);
         }
     }
 }

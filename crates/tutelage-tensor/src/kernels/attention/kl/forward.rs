@@ -21,6 +21,8 @@ pub(super) struct Head {
     pub(super) d: usize,
     /// `[len][d]`, divided by the root of `d`.
     pub(super) queries: Vec<f32>,
+    /// `[len][d]`.
+    pub(super) keys: Vec<f32>,
     /// `[d][len]`.
     pub(super) keys_t: Vec<f32>,
 }
@@ -34,7 +36,7 @@ impl Head {
         inputs.rotated_head(rows, s.query(kv, i), s.scale(), &mut queries);
         inputs.rotated_head(rows, s.key(kv), 1.0, &mut keys);
         transpose(&keys, d, &mut keys_t);
-        Self { d, queries, keys_t }
+        Self { d, queries, keys, keys_t }
     }
 
     /// Scores of queries `first .. first + n` against keys `start .. start + width`, `[n][KEYS]`.
