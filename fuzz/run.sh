@@ -7,7 +7,7 @@ seconds=${1:-900}
 cargo +nightly fuzz build
 fixtures=crates/tutelage-model/fixtures
 seeds=fuzz/corpus/seeds
-mkdir -p $seeds/{config,safetensors,gguf,sentencepiece,tiktoken,chat_template}
+mkdir -p $seeds/{config,safetensors,gguf,sentencepiece,tiktoken,chat_template,capture}
 n=0
 for file in $fixtures/*/*/config.json $fixtures/*/*/adapter_config.json; do n=$((n + 1)); cp "$file" $seeds/config/$n; done
 for file in $fixtures/llama/tied/model.safetensors $fixtures/lora/*/adapter_model.safetensors; do
@@ -18,8 +18,13 @@ cp $fixtures/gguf/quants.gguf $seeds/gguf/
 head -c 4000 crates/tutelage-token/fixtures/unigram.model > $seeds/sentencepiece/head
 printf 'IQ== 0\nIg== 1\nISI= 2\n' > $seeds/tiktoken/three
 printf '{%% for m in messages %%}{{ m.role | upper }}{%% endfor %%}{{ raise_exception("a") }}' > $seeds/chat_template/loop
+captures=crates/tutelage-teacher/fixtures/capture
+for kind in residual legacy plain halves; do
+    { head -c 1 <<< "$kind"; cat $captures/$kind/data_0.parquet; } > $seeds/capture/$kind
+done
 pids=()
-for target in config safetensors gguf sentencepiece tiktoken chat_template; do
+targets="config safetensors gguf sentencepiece tiktoken chat_template capture"
+for target in $targets; do
     mkdir -p fuzz/corpus/$target
     nice cargo +nightly fuzz run $target fuzz/corpus/$target $seeds/$target -- \
         -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=60 -max_len=8192 > fuzz/corpus/$target.log 2>&1 &
@@ -27,7 +32,7 @@ for target in config safetensors gguf sentencepiece tiktoken chat_template; do
 done
 failed=0
 for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
-for target in config safetensors gguf sentencepiece tiktoken chat_template; do
+for target in $targets; do
     echo "$target: $(grep -a -E '^(Done|==.*ERROR|SUMMARY)' fuzz/corpus/$target.log | tail -1)"
 done
 exit $failed

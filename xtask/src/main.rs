@@ -67,7 +67,11 @@ fn check(root: &Path) -> Result<()> {
     models::models(root, true)?;
     cargo(root, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])?;
     cargo(root, &["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])?;
-    cargo(root, &["test", "--workspace"], &[])
+    cargo(root, &["test", "--workspace"], &[])?;
+    // What needs a feature, which the program is built without otherwise.
+    let parquet = ["--package", "tutelage-teacher", "--package", "tutelage", "--features", "parquet"];
+    cargo(root, &[&["clippy", "--all-targets", "--quiet"][..], &parquet, &["--", "-D", "warnings"]].concat(), &[])?;
+    cargo(root, &[&["test"][..], &parquet, &["capture"]].concat(), &[])
 }
 
 fn cargo(root: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<()> {

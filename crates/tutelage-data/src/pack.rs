@@ -101,6 +101,18 @@ impl PackedSet {
         &self.hash
     }
 
+    /// What the first document of a sequence has before it, in other sequences; nothing if it begins here.
+    ///
+    /// # Panics
+    /// When `index` is not below [`PackedSet::n_sequences`].
+    pub fn before(&self, index: usize) -> Vec<i32> {
+        assert!(index < self.n_sequences, "sequence {index} of {}", self.n_sequences);
+        let start = (index * self.seq_len) as u64;
+        let document = self.starts.partition_point(|&s| s <= start) - 1;
+        let source = self.shard.document(self.order[document] as usize).start;
+        (source..source + start - self.starts[document]).map(|i| self.shard.token(i) as i32).collect()
+    }
+
     /// One sequence.
     ///
     /// # Panics
@@ -161,6 +173,7 @@ mod tests {
         let second = set.sequence(1);
         assert_eq!((&second.ids[..], &second.labels[..]), (&[20, 2, 1, 30, 31][..], &[2, x, 30, 31, 32][..]));
         assert_eq!(second.documents, [0..2, 2..5]);
+        assert_eq!((set.before(0), set.before(1), set.before(2)), (vec![], vec![1], vec![1, 30, 31]));
         let tail = set.sequence(2);
         assert_eq!((&tail.ids[..], &tail.labels[..]), (&[32][..], &[2][..]));
     }

@@ -9,6 +9,7 @@
 //!   [`continue_file`]: a model's folder or GGUF file continues prompts. [`convert`]: a GGUF file becomes a folder.
 
 mod angles;
+mod captured;
 mod convert;
 mod engine;
 mod error;
@@ -24,6 +25,7 @@ mod teacher;
 mod tokenizer;
 
 pub use angles::{Angle, AnglesRequest, angles};
+pub use captured::{CapturedTexts, captured_texts};
 pub use convert::{ConvertRequest, Converted, convert};
 pub use engine::EngineChoice;
 pub use error::RecipeError;

@@ -50,7 +50,10 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
         ModelSpec::New(_) => None,
     });
     let keys = spec.servers.values_mut().filter_map(|server| server.api_key_file.as_mut());
-    for path in spec.data.documents.iter_mut().chain(&mut spec.tokenizer.from).chain(stored).chain(keys) {
+    let captures = spec.caches.values_mut().filter_map(|cache| cache.capture.as_mut());
+    let paths =
+        spec.data.documents.iter_mut().chain(&mut spec.tokenizer.from).chain(stored).chain(keys).chain(captures);
+    for path in paths {
         let joined = folder.join(&*path);
         // A missing file is named later, with the path the recipe gives.
         *path = joined.canonicalize().unwrap_or(joined);

@@ -7,12 +7,14 @@
 //!   ([`CachedTeacher`]). A cache names the teacher, tokenizer and packing it was made for and is refused for
 //!   others; every row carries the hash of its input ids and a checksum.
 //! - [`remote`]: a teacher on a server, for caches or while the student learns.
+//! - [`capture`]: what DistillKit has written of a teacher, for caches.
 //! - [`across`]: a model with another vocabulary, where both have read the same text.
 //! - [`SeveralTeachers`]: each document has its own by its route, or the average of some, whom a policy may choose ([`selection`]).
 
 pub mod across;
 pub mod cache;
 mod cached;
+pub mod capture;
 mod error;
 mod live;
 mod offloaded;

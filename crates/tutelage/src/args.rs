@@ -330,6 +330,24 @@ pub(crate) enum TeacherCommand {
         #[arg(long)]
         json: bool,
     },
+    /// The texts of a capture of DistillKit's, which has ids alone, as a corpus for those it teaches
+    #[command(after_help = "Example:\n  \
+        tutelage teacher texts captures/qwen3-logits --tokenizer captures/qwen3 --out texts.jsonl\n\n\
+        Documents whose text makes other ids (special tokens within them) are left out. Needs a program that was built with \
+        --features parquet.")]
+    Texts {
+        /// The capture's folder: Parquet files, and compression_config.yaml
+        capture: PathBuf,
+        /// The teacher's tokenizer: a model's folder, or a file
+        #[arg(long, value_name = "PATH")]
+        tokenizer: PathBuf,
+        /// File to write, JSON lines with the field 'text'
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Bytes a token, and where the bits go, beside entropy bounds
     #[command(after_help = "Example:\n  tutelage teacher stats runs/quickstart/caches/pd")]
     Stats {

@@ -7,7 +7,10 @@ use std::process::ExitCode;
 use serde_json::json;
 use tutelage_recipe::plan::plan;
 use tutelage_recipe::run::{RunOutcome, cache};
-use tutelage_recipe::{Angle, AnglesRequest, CacheReport, EngineChoice, angles, cache_stats, load, verify_cache};
+use tutelage_recipe::{
+    Angle, AnglesRequest, CacheReport, CapturedTexts, EngineChoice, angles, cache_stats, captured_texts, load,
+    verify_cache,
+};
 
 use crate::args::TeacherCommand;
 use crate::commands::{INTERRUPTED, print_json, stop_flag};
@@ -56,6 +59,23 @@ pub(crate) fn teacher(what: TeacherCommand, engine: &EngineChoice) -> Result<Exi
             match json {
                 true => print_json(&json!(found))?,
                 false => print_angles(&found)?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        TeacherCommand::Texts { capture, tokenizer, out, json } => {
+            let found = captured_texts(&capture, &tokenizer, &out, &mut Progress::new(), &stop_flag()?)?;
+            let Some(found) = found else {
+                eprintln!("stopped; nothing was written");
+                return Ok(ExitCode::from(INTERRUPTED));
+            };
+            let CapturedTexts { documents, written, ids, same } = found;
+            match json {
+                true => print_json(&json!(found))?,
+                false => println!(
+                    "{}: {written} of {documents} documents; their texts make {:.2} % of {ids} ids again",
+                    out.display(),
+                    100.0 * same as f64 / ids as f64
+                ),
             }
             Ok(ExitCode::SUCCESS)
         }

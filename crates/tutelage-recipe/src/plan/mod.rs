@@ -18,6 +18,7 @@ use std::sync::Arc;
 use tutelage_loss::TargetKind;
 use tutelage_model::{DecoderConfig, LoraConfig};
 use tutelage_teacher::cache::Kept;
+use tutelage_teacher::capture::{Capture, Context};
 use tutelage_teacher::remote::ServerConfig;
 use tutelage_tensor::Precision;
 use tutelage_token::Tokenizer;
@@ -152,6 +153,8 @@ pub(crate) enum Teaches {
     Model(Box<TeacherModel>),
     /// A server.
     Server(ServerPlan),
+    /// Somebody whom DistillKit has written down, and what that one may have read.
+    Capture(Capture, Context),
 }
 
 impl Teaches {
@@ -159,13 +162,17 @@ impl Teaches {
         match self {
             Teaches::Model(model) => model.title(),
             Teaches::Server(server) => server.name.clone(),
+            Teaches::Capture(capture, _) => {
+                let folder = capture.folder();
+                folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned()
+            }
         }
     }
 
     pub(crate) fn model(&self) -> Option<&TeacherModel> {
         match self {
             Teaches::Model(model) => Some(model),
-            Teaches::Server(_) => None,
+            Teaches::Server(_) | Teaches::Capture(..) => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use tutelage_model::DecoderConfig;
 use tutelage_teacher::cache::Kept;
+use tutelage_teacher::capture::{Capture, Context};
 
 use super::resolve::{Found, lookup};
 use super::{CachePlan, FirstWeights, Stage, TeacherModel, TeacherSource, Teaches, TrainPlan, servers, several};
@@ -89,25 +90,36 @@ fn teaches(
     cache: &CacheSpec,
     user: &str,
 ) -> Result<Teaches, RecipeError> {
+    let fault = |found: &str| Err(RecipeError::request(format!("caches.{name}: {found}")));
     let which = (cache.run.as_ref(), cache.model.as_ref());
-    match &cache.server {
-        None => {
+    if cache.longer_context && cache.capture.is_none() {
+        return fault("longer_context is for captures: other teachers read what the student reads");
+    }
+    match (&cache.server, &cache.capture) {
+        (None, None) => {
             let user = format!("caches.{name}");
             let mut teacher = model(found, stages, which, &user)?;
             if teacher.own.is_some() && cache.samples.is_some() {
-                let found =
-                    "a teacher with own_vocabulary shares some of its entries, so samples of all are not the student's";
-                return Err(RecipeError::request(format!("{user}: {found}; set top_k in place of samples")));
+                return fault(
+                    "a teacher with own_vocabulary shares some of its entries, so samples of all are not the student's; \
+                     set top_k in place of samples",
+                );
             }
             teacher.snapshot = snapshot(stages, cache, &teacher, &user)?;
             Ok(Teaches::Model(Box::new(teacher)))
         }
-        Some(_) if cache.samples.is_some() => {
-            let found = "servers give the most likely entries, and draw no samples; set top_k in place of samples";
-            Err(RecipeError::request(format!("caches.{name}: {found}")))
+        _ if cache.samples.is_some() => {
+            fault("servers and captures have the most likely entries, and no samples; set top_k in place of samples")
         }
-        Some(server) if which == (None, None) => Ok(Teaches::Server(servers::server(found, server, user)?)),
-        Some(_) => Err(RecipeError::request(format!("caches.{name}: give one of run, model and server"))),
+        _ if cache.snapshot.is_some() => fault("snapshot is of a run"),
+        (Some(server), None) if which == (None, None) => Ok(Teaches::Server(servers::server(found, server, user)?)),
+        (None, Some(folder)) if which == (None, None) => {
+            let capture = Capture::open(folder)?;
+            capture.check(cache.top_k.unwrap_or(1), found.vocab_size)?;
+            let context = if cache.longer_context { Context::Longer } else { Context::Same };
+            Ok(Teaches::Capture(capture, context))
+        }
+        _ => fault("give one of run, model, server and capture"),
     }
 }
 

@@ -9,6 +9,7 @@ use tutelage_run::{Event, Hash, Hasher};
 use tutelage_teacher::CacheError;
 use tutelage_teacher::across::{Across, AcrossSource, Alignment, Vocabulary};
 use tutelage_teacher::cache::{self, CacheHeader, CacheStats, Kept, ModelSource, Outcome, Source};
+use tutelage_teacher::capture::{Capture, CaptureSource, Context, Coverage};
 use tutelage_teacher::remote::{RemoteSource, ServerConfig, TokenizerProbe};
 use tutelage_token::{Spelling, Tokenizer};
 
@@ -83,6 +84,9 @@ impl Session<'_> {
                     source.remember(folder)?;
                     session.write_cache(folder, &header, &mut source, set, &sequences)?
                 }
+                Teaches::Capture(capture, context) => {
+                    session.write_captured(folder, &header, (capture, *context), set, &sequences)?
+                }
             };
             let Flow::Done(stats) = written else { return Ok(Flow::Stopped) };
             Ok(Flow::Done(Made { output: teacher.clone(), result: describe(&stats), seconds: None }))
@@ -126,6 +130,38 @@ impl Session<'_> {
         Ok(flow)
     }
 
+    /// From a capture; says how much of the text it speaks of.
+    fn write_captured(
+        &mut self,
+        folder: &Path,
+        header: &CacheHeader,
+        capture: (&Capture, Context),
+        set: &PackedSet,
+        sequences: &[usize],
+    ) -> Result<Flow<CacheStats>, RecipeError> {
+        let &Kept::TopPK { top_p, top_k } = &header.kept else {
+            return Err(RecipeError::request(format!("{}: has no samples", capture.0.folder().display())));
+        };
+        let covered = (set, sequences);
+        let source = CaptureSource::open(capture, (top_p, top_k), header.vocab_size, covered, folder, self.stop)?;
+        let Some(mut source) = source else { return Ok(Flow::Stopped) };
+        let flow = self.write_cache(folder, header, &mut source, set, sequences)?;
+        let Coverage { rows, found, broken, scaled, beyond, .. } = source.coverage;
+        if matches!(flow, Flow::Done(_)) {
+            source.remove()?;
+        }
+        let percent = |part: u64, all: u64| 100.0 * part as f64 / all.max(1) as f64;
+        let note = format!(
+            "the capture speaks of {:.1} % of {rows} tokens: those whose document it has read from the same token on; of its rows {:.1} % had \
+             more mass than one and were scaled, {:.1} % held no distribution, and {beyond} entries are beyond the vocabulary",
+            percent(found, rows),
+            percent(scaled, found),
+            percent(broken, found)
+        );
+        self.observer.event(&Event::Note(&note));
+        Ok(flow)
+    }
+
     /// Hash of who is written down.
     pub(super) fn teaches_hash(&mut self, teacher: &Teaches) -> Result<Hash, RecipeError> {
         match teacher {
@@ -141,6 +177,10 @@ impl Session<'_> {
             Teaches::Server(server) => {
                 let ServerConfig { url, model, .. } = &server.config;
                 Ok(RemoteSource::hash(model.as_ref().unwrap_or(url)))
+            }
+            Teaches::Capture(capture, Context::Same) => Ok(capture.hash().clone()),
+            Teaches::Capture(capture, Context::Longer) => {
+                Ok(Hasher::default().part(b"longer context").part(capture.hash().to_string().as_bytes()).finish())
             }
         }
     }

@@ -146,7 +146,7 @@ pub struct TrainingSpec {
     pub lr: ScheduleSpec,
 }
 
-/// `[caches.NAME]`: give `run`, `model` or `server`; `top_k` and perhaps `top_p`, or `samples`.
+/// `[caches.NAME]`: give `run`, `model`, `server` or `capture`; `top_k` and perhaps `top_p`, or `samples`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CacheSpec {
@@ -162,6 +162,13 @@ pub struct CacheSpec {
     /// Name of a server that is the teacher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// Folder with what DistillKit has written of the teacher, relative to the recipe's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<PathBuf>,
+    /// Whether a capture teaches the part of a document too that began in another sequence: its teacher has then read more of the document than
+    /// the student.
+    #[serde(default)]
+    pub longer_context: bool,
     /// Probability mass to keep; all that `top_k` entries have if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod across;
+mod captures;
 mod features;
 mod generate;
 mod gguf;

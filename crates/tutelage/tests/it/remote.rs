@@ -74,7 +74,7 @@ fn a_server_teaches_as_the_model_that_it_serves() {
     assert!(output.status.code() == Some(1) && error.contains("gave no whole answer in 1 tries"), "{error}");
     let changes = [
         ("http://", "https://", "has no TLS"),
-        ("server = \"own\"\ntop_k = 20\n[[runs]]", "server = \"own\"\nsamples = 3\n[[runs]]", "draw no samples"),
+        ("server = \"own\"\ntop_k = 20\n[[runs]]", "server = \"own\"\nsamples = 3\n[[runs]]", "and no samples"),
         ("cache = \"far\"", "cache = \"far\"\ntop_k = 3", "a cache has its own"),
         ("server = \"own\"\ntop_k = 20\nalpha", "server = \"own\"\nalpha", "top_k must say"),
         ("server = \"own\"\ntop_k = 20\nalpha", "server = \"other\"\ntop_k = 20\nalpha", "there is no [servers.other]"),
