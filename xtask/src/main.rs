@@ -5,6 +5,7 @@ mod deps;
 mod fixtures;
 mod load;
 mod models;
+mod server;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ usage: cargo xtask COMMAND
   load [TRICK...] [--pause=SECONDS]
           what well-behaved clients get from the server while a thousand others misbehave, each so long after its last
           trick [default: 20]
+  server URL
+          another's server, which serves models/smollm2, teaches as the model itself (tests/servers/teacher.toml)
   fixtures [PYTHON] [--check]
           make all fixtures again by this Python (with torch, transformers, peft, gguf; see the scripts), then have
           transformers load what tutelage wrote; with --check the latter alone
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         "models" => models::models(&root, only_check),
         "clients" => clients::clients(&root, &names),
         "load" => load::load(&root, &names, pause),
+        "server" => server::server(&root, names.first().map_or("http://127.0.0.1:8000/v1", String::as_str)),
         "fixtures" => fixtures::fixtures(&root, python, only_check),
         _ => {
             eprint!("{USAGE}");

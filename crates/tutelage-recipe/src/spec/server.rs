@@ -37,6 +37,6 @@ defaults! {
     connections: usize = 4;
     request_tokens: usize = 2048;
     timeout_seconds: f64 = 120.0;
-    retries: u32 = 6;
+    retries: u32 = 10;
     budget: u32 = 100;
 }
