@@ -110,21 +110,27 @@ impl Session<'_> {
         let (Kept::TopPK { top_p, top_k }, Some(own)) = (&plan.kept, &teacher.own) else {
             return Err(RecipeError::request(format!("cache '{}': draws of another vocabulary", plan.name)));
         };
-        let encode = Arc::clone(own);
-        let encode = move |text: &str| encode.encode(text).map_err(Into::into);
-        let across = Across::new(vocabulary(&tokenizer.tokenizer), vocabulary(own), Box::new(encode));
+        let (student, theirs) = (&tokenizer.tokenizer, Arc::clone(own));
+        let encode = move |text: &str| theirs.encode(text).map_err(Into::into);
+        let divide = |text: &str| student.encode(text).map_err(Into::into);
+        let across = Across::new(vocabulary(student), vocabulary(own), Box::new(encode), &divide);
+        let across = across.map_err(|source| CacheError::Text { source })?;
         let model = self.load_teacher(teacher)?;
         let (top_p, top_k, alignment) = (*top_p, *top_k, Alignment::default());
         let mut source = AcrossSource { teacher: &model, across: &across, top_p, top_k, alignment };
         let flow = self.write_cache(folder, header, &mut source, set, sequences)?;
-        let Alignment { rows, aligned, mass } = source.alignment;
-        let (shared, all) = across.shared();
+        let Alignment { rows, aligned, within, spans, mass, divided } = source.alignment;
+        let (shared, several, all) = across.shared();
+        let percent = |part: f64, all: u64| 100.0 * part / all.max(1) as f64;
         let note = format!(
-            "teacher '{}' has another vocabulary: {shared} of its {all} entries are its students' too; {:.1} % of {rows} tokens \
-             follow a text that both have read, where those entries have {:.1} % of its mass",
+            "teacher '{}' has another vocabulary: of its {all} entries {shared} are its students' too, and they write {several} as several of \
+             their own; {:.1} % of {rows} tokens follow a text that both have read, where {:.1} % of its mass is on the former and {:.1} % \
+             on the latter; {:.1} % are within a token of its own, and {spans} times the next token is several of its own",
             teacher.name,
-            100.0 * aligned as f64 / rows.max(1) as f64,
-            100.0 * mass / aligned.max(1) as f64
+            percent(aligned as f64, rows),
+            percent(mass, aligned),
+            percent(divided, aligned),
+            percent(within as f64, rows)
         );
         self.observer.event(&Event::Note(&note));
         Ok(flow)
@@ -170,7 +176,7 @@ impl Session<'_> {
                 let Some(own) = &model.own else { return Ok(weights) };
                 // What it says of a text depends on how it reads it.
                 let mut hasher = Hasher::default();
-                hasher.part(b"across-1").part(weights.to_string().as_bytes()).part(own.to_json()?.as_bytes());
+                hasher.part(b"across-2").part(weights.to_string().as_bytes()).part(own.to_json()?.as_bytes());
                 Ok(hasher.finish())
             }
             // A server that is not there now may have filled the cache: only a name that is given is known without it.

@@ -1,5 +1,7 @@
 //! Which of a teacher's rows has read the same text as which of the student's.
 
+use std::ops::Range;
+
 use super::Across;
 
 /// A document, or a part of one, in the teacher's tokens.
@@ -9,6 +11,11 @@ pub(super) struct Aligned {
     pub(super) ids: Vec<i32>,
     /// For each of the student's rows the teacher's that has read the same text.
     pub(super) rows: Vec<Option<usize>>,
+    /// For each of them, where several of the teacher's tokens together spell the student's next, the teacher's rows that those follow.
+    pub(super) spans: Vec<Option<Range<usize>>>,
+    /// For each row within a token of the teacher's that the student writes as it would write it alone: the row of its own where both had read
+    /// the same.
+    pub(super) within: Vec<Option<usize>>,
 }
 
 impl Across {
@@ -22,7 +29,7 @@ impl Across {
         // Bytes read after each row; nothing after what stands for no text, but at the beginning.
         let mut ends = Vec::new();
         for (row, &id) in ids.iter().enumerate() {
-            match self.student.entries.get(id as usize).and_then(Option::as_ref) {
+            match self.student.bytes(id as u32) {
                 Some(bytes) => {
                     text.extend(bytes);
                     ends.push(Some(text.len()));
@@ -41,13 +48,13 @@ impl Across {
             // Before a text that begins in the middle of a character it has read nothing, and the student something.
             places.push((whole.start == 0).then_some(0));
         }
-        let bytes = |id: &u32| self.teacher.entries.get(*id as usize).and_then(Option::as_ref);
-        let spelled: usize = encoded.iter().filter_map(bytes).map(Vec::len).sum();
+        let bytes = |id: &u32| self.teacher.bytes(*id);
+        let spelled: usize = encoded.iter().filter_map(bytes).map(<[u8]>::len).sum();
         // SentencePiece puts a space before a text.
         let added = spelled.saturating_sub(written.len());
         let mut at = 0;
         for id in &encoded {
-            let own = bytes(id).map_or(0, Vec::len);
+            let own = bytes(id).map_or(0, <[u8]>::len);
             let same = bytes(id).is_some_and(|bytes| {
                 let (start, skipped) = (at.max(added) - added, added.saturating_sub(at).min(bytes.len()));
                 written.as_bytes()[start.min(written.len())..].starts_with(&bytes[skipped..])
@@ -58,7 +65,7 @@ impl Across {
             places.push((same && at >= added && added <= 1).then(|| whole.start + at - added));
         }
         out.truncate(n_positions);
-        let mut rows = Vec::with_capacity(ids.len());
+        let mut rows: Vec<Option<usize>> = Vec::with_capacity(ids.len());
         let mut next = 0;
         for end in ends {
             rows.push(end.and_then(|end| {
@@ -68,12 +75,32 @@ impl Across {
                 (next < out.len() && places[next] == Some(end)).then_some(next)
             }));
         }
-        Ok(Aligned { ids: out, rows })
+        let span = |row: usize| {
+            let (first, last) = (rows[row]?, (*rows.get(row + 1)?)?);
+            let spelled = places[first..=last.max(first)].iter().all(Option::is_some);
+            (last >= first + 2 && spelled).then_some(first..last)
+        };
+        let spans = (0..rows.len()).map(span).collect();
+        let within = self.within(ids, &rows, &out);
+        Ok(Aligned { ids: out, rows, spans, within })
+    }
+
+    fn within(&self, ids: &[i32], rows: &[Option<usize>], teachers: &[i32]) -> Vec<Option<usize>> {
+        let mut out = vec![None; rows.len()];
+        for (start, row) in rows.iter().enumerate() {
+            let token = row.and_then(|row| teachers.get(row + 1));
+            let Some(own) = token.and_then(|&id| self.students(id as u32)) else { continue };
+            let next = ids[start + 1..].iter().map(|&id| id as u32);
+            if next.len() >= own.len() && next.take(own.len()).eq(own.iter().copied()) {
+                out[start + 1..start + own.len()].fill(Some(start));
+            }
+        }
+        out
     }
 }
 
 /// The bytes that are whole characters: a part of a document may begin and end within one.
-fn whole_characters(text: &[u8]) -> std::ops::Range<usize> {
+fn whole_characters(text: &[u8]) -> Range<usize> {
     let start = text.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
     let end = match std::str::from_utf8(&text[start..]) {
         Ok(_) => text.len(),
@@ -113,7 +140,8 @@ mod tests {
         let own: &[&[u8]] = &[b"<>", b"<>", b"th", b"e", b" cat", b" the", b" s", b"at", b"\xc3\xa9", b"."];
         let teacher = vocabulary(own, teacher_bos.then_some(0), 1);
         let entries = own.iter().map(|e| if *e == b"<>" { Vec::new() } else { e.to_vec() }).collect();
-        Across::new(student, teacher, greedy(entries, before))
+        let divide = |text: &str| Ok(if text == " cat" { vec![3, 4] } else { Vec::new() });
+        Across::new(student, teacher, greedy(entries, before), &divide).unwrap()
     }
 
     #[test]
@@ -122,6 +150,10 @@ mod tests {
         let found = across(true, "").align(&[0, 2, 3, 4, 5, 6, 7, 8, 1], 100).unwrap();
         assert_eq!(found.ids, [0, 2, 3, 4, 6, 7, 8, 9]);
         assert_eq!(found.rows, [Some(0), Some(2), None, Some(3), Some(5), None, Some(6), Some(7), None]);
+        // After <s> "the" is th and e, after " cat" " sat" is " s" and "at"; " ca" ends within " cat".
+        assert_eq!(found.spans, [Some(0..2), None, None, Some(3..5), None, None, None, None, None]);
+        // After " ca" it is within " cat", which began after "the".
+        assert_eq!(found.within, [None, None, Some(1), None, None, None, None, None, None]);
         // Without a beginning of its own it has nothing to say before the first token.
         let found = across(false, "").align(&[0, 2, 3, 4], 100).unwrap();
         assert_eq!((found.ids, found.rows), (vec![2, 3, 4], vec![None, Some(1), None, Some(2)]));
