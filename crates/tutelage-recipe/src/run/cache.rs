@@ -148,8 +148,10 @@ impl Session<'_> {
         let &Kept::TopPK { top_p, top_k } = &header.kept else {
             return Err(RecipeError::request(format!("{}: has no samples", capture.0.folder().display())));
         };
-        let covered = (set, sequences);
-        let source = CaptureSource::open(capture, (top_p, top_k), header.vocab_size, covered, folder, self.stop)?;
+        let (covered, kept, n_files) = ((set, sequences), (top_p, top_k), capture.0.n_files());
+        let observer = &mut *self.observer;
+        let mut progress = |n| observer.event(&Event::Progress { done: 0, note: &format!("file {n} of {n_files}") });
+        let source = CaptureSource::open(capture, kept, header.vocab_size, covered, folder, self.stop, &mut progress)?;
         let Some(mut source) = source else { return Ok(Flow::Stopped) };
         let flow = self.write_cache(folder, header, &mut source, set, sequences)?;
         let Coverage { rows, found, broken, scaled, beyond, .. } = source.coverage;

@@ -48,6 +48,11 @@ impl Capture {
         &self.folder
     }
 
+    /// Parquet files.
+    pub fn n_files(&self) -> usize {
+        self.files.len()
+    }
+
     /// Documents, or rows that several were packed into.
     pub fn n_records(&self) -> u64 {
         self.n_records

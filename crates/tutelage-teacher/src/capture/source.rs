@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tutelage_data::{Batch, IGNORED, PackedSet};
 use tutelage_loss::truncate::mass_end;
-use tutelage_run::{FileError, FileLock, StopFlag, create_folder};
+use tutelage_run::{FileError, FileLock, Hash, Hasher, StopFlag, create_folder};
 
 use super::coverage::Coverage;
 use super::files::CaptureFile;
@@ -67,7 +67,7 @@ fn parts<'b>(
 
 impl<'a> CaptureSource<'a> {
     /// Lays the documents out that `sequences` of `set` begin with, in `scratch`, unless they are there already; nothing if it was
-    /// asked to stop.
+    /// asked to stop. `progress` is told how many of the capture's files have been laid out.
     ///
     /// # Errors
     /// When the capture cannot be read, or has none of the documents.
@@ -78,6 +78,7 @@ impl<'a> CaptureSource<'a> {
         (set, sequences): (&'a PackedSet, &[usize]),
         scratch: &Path,
         stop: &StopFlag,
+        progress: &mut dyn FnMut(usize),
     ) -> Result<Option<Self>, CacheError> {
         capture.check(top_k, vocab_size)?;
         create_folder(scratch)?;
@@ -86,13 +87,21 @@ impl<'a> CaptureSource<'a> {
             let ids = parts(set, context, &batch).map(|(rows, before)| [&before, &batch.ids[rows]].concat());
             wanted.extend(ids.filter_map(|ids| first_key(&ids)));
         }
+        let numbers: Vec<u8> = sequences.iter().flat_map(|&s| (s as u64).to_le_bytes()).collect();
+        let of = Hasher::default()
+            .part(capture.hash().to_string().as_bytes())
+            .part(set.hash().to_string().as_bytes())
+            .part(format!("{context:?}").as_bytes())
+            .part(&numbers)
+            .finish();
         let mut spools = Vec::new();
         let mut paths = Vec::new();
         for (number, file) in capture.files.iter().enumerate() {
             let path = spool::path(scratch, number);
-            let Some(spool) = lay_out(capture, file, &path, &wanted, stop)? else { return Ok(None) };
+            let Some(spool) = lay_out(capture, file, (&path, &of), &wanted, stop)? else { return Ok(None) };
             spools.push(spool);
             paths.push(path);
+            progress(number + 1);
         }
         if spools.iter().all(|spool| spool.n_documents() == 0) {
             return Err(stranger(capture, set)?);
@@ -156,12 +165,12 @@ impl Source for CaptureSource<'_> {
 fn lay_out(
     capture: &Capture,
     file: &Path,
-    path: &Path,
+    (path, of): (&Path, &Hash),
     wanted: &HashSet<u64>,
     stop: &StopFlag,
 ) -> Result<Option<Spool>, CacheError> {
     loop {
-        if let Some(spool) = Spool::open(path)? {
+        if let Some(spool) = Spool::open(path, of)? {
             return Ok(Some(spool));
         }
         if stop.is_raised() {
@@ -171,9 +180,10 @@ fn lay_out(
             std::thread::sleep(PAUSE);
             continue;
         };
-        if !path.exists() {
+        // Another may have finished it between the look and the lock.
+        if Spool::open(path, of)?.is_none() {
             let wanted = |ids: &[i32]| first_key(ids).is_some_and(|key| wanted.contains(&key));
-            spool::write(path, &CaptureFile::open(file)?, &capture.coding, &wanted, stop)?;
+            spool::write((path, of), &CaptureFile::open(file)?, &capture.coding, &wanted, stop)?;
         }
         lock.remove()?;
     }
@@ -192,7 +202,8 @@ fn stranger(capture: &Capture, set: &PackedSet) -> Result<CacheError, CacheError
     let ours = &ours.ids[ours.documents.first().cloned().unwrap_or_default()];
     let few = |ids: &[i32]| format!("{:?}", &ids[..ids.len().min(8)]);
     let found = format!(
-        "has none of the documents: its first one has the ids {}, the corpus's {}; it must be of the same texts, by the same tokenizer",
+        "has none of the documents: its first one has the ids {}, the corpus's {}; it must be of the same texts, by the same tokenizer (does \
+         one of them begin with a token that begins documents? add_bos_token in tokenizer_config.json decides)",
         few(&theirs),
         few(ours)
     );

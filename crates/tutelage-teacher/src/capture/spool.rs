@@ -3,13 +3,13 @@
 //! A capture is in an order of its own (DistillKit shuffles), and a row group must be decoded from its beginning. So its documents are
 //! laid out once in a file of their own beside the cache, as packed as they are, and that file goes when the cache is whole.
 //!
-//! Little-endian: magic; blocks, each the ids of a document and then its rows of each column; an [`Entry`] a block; CRC-32C of the
-//! entries (u32); their number (u64).
+//! Little-endian: magic; hash of what it was made of and for; blocks, each the ids of a document and then its rows of each column; an
+//! [`Entry`] a block; CRC-32C of the entries (u32); their number (u64).
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use tutelage_run::{AtomicFile, MappedFile, StopFlag};
+use tutelage_run::{AtomicFile, Hash, MappedFile, StopFlag};
 
 use super::coding::Coding;
 use super::files::CaptureFile;
@@ -61,17 +61,22 @@ pub(super) fn path(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("capture-{number:05}.spool"))
 }
 
-/// Writes the documents of `file` whose ids are `wanted`; false if it was asked to stop.
+/// What such a file begins with.
+fn head(of: &Hash) -> Vec<u8> {
+    [&MAGIC[..], of.to_string().as_bytes()].concat()
+}
+
+/// Writes the documents of `file` whose ids are `wanted`; false if it was asked to stop. `of` stands for the capture and for what is wanted.
 pub(super) fn write(
-    path: &Path,
+    (path, of): (&Path, &Hash),
     file: &CaptureFile,
     coding: &Coding,
     wanted: &dyn Fn(&[i32]) -> bool,
     stop: &StopFlag,
 ) -> Result<bool, CacheError> {
     let mut out = AtomicFile::create(path)?;
-    out.write(MAGIC)?;
-    let mut offset = MAGIC.len() as u64;
+    out.write(&head(of))?;
+    let mut offset = head(of).len() as u64;
     let mut entries = Vec::new();
     let mut stopped = false;
     file.records(coding, &mut |record: Record| {
@@ -144,12 +149,16 @@ impl Spooled<'_> {
 }
 
 impl Spool {
-    /// Opens one that is whole; nothing if there is none.
-    pub(super) fn open(path: &Path) -> Result<Option<Self>, CacheError> {
+    /// Opens one that is whole; nothing if there is none, or it was made of or for something else.
+    pub(super) fn open(path: &Path, of: &Hash) -> Result<Option<Self>, CacheError> {
         if !path.exists() {
             return Ok(None);
         }
         let file = MappedFile::open(path)?;
+        let head = head(of);
+        if file.bytes().get(MAGIC.len()..head.len()).is_some_and(|found| found != &head[MAGIC.len()..]) {
+            return Ok(None);
+        }
         let entries =
             entries(file.bytes()).ok_or_else(|| CacheError::damaged(path, "its table of documents is not whole"))?;
         Ok(Some(Self { file, path: path.to_path_buf(), entries }))
