@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use parquet::basic::Type;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
-use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
 use tutelage_run::FileError;
 
 use super::coding::{Cell, Coding};
+use super::guarded::guarded;
 use super::record::{Cells, Record};
 use crate::CacheError;
 
@@ -30,8 +30,9 @@ pub(super) struct CaptureFile {
 impl CaptureFile {
     pub(super) fn open(path: &Path) -> Result<Self, CacheError> {
         let file = File::open(path).map_err(FileError::io("open", path))?;
-        let wrong = |error: ParquetError| FileError::content(path, format!("is not a whole Parquet file: {error}"));
-        Ok(Self { reader: SerializedFileReader::new(file).map_err(wrong)?, path: path.to_path_buf() })
+        let reader = guarded(|| SerializedFileReader::new(file).map_err(|error| error.to_string()));
+        let wrong = |error| FileError::content(path, format!("is not a whole Parquet file: {error}"));
+        Ok(Self { reader: reader.map_err(wrong)?, path: path.to_path_buf() })
     }
 
     pub(super) fn n_records(&self) -> u64 {
@@ -74,12 +75,14 @@ impl CaptureFile {
                 let fault = |error: String| self.fault(format!("record {number}: {error}"));
                 let numbers =
                     |cells: Cells| cells.bytes.as_chunks::<4>().0.iter().map(|x| i32::from_le_bytes(*x)).collect();
-                let record = Record {
-                    ids: ids.record().map(numbers).map_err(fault)?,
-                    documents: documents.as_mut().map(Column::record).transpose().map_err(fault)?.map(numbers),
-                    columns: columns.iter_mut().map(Column::record).collect::<Result<_, _>>().map_err(fault)?,
-                };
-                if !each(record)? {
+                let record = guarded(|| {
+                    Ok(Record {
+                        ids: ids.record().map(numbers)?,
+                        documents: documents.as_mut().map(Column::record).transpose()?.map(numbers),
+                        columns: columns.iter_mut().map(Column::record).collect::<Result<_, _>>()?,
+                    })
+                });
+                if !each(record.map_err(fault)?)? {
                     return Ok(());
                 }
                 number += 1;
@@ -90,7 +93,7 @@ impl CaptureFile {
 
     /// A column of lists, `depth` of them within each other.
     fn column(&self, group: usize, name: &'static str, cell: Cell, depth: i16) -> Result<Column, CacheError> {
-        let wrong = |error: ParquetError| self.fault(format!("column {name}: {error}"));
+        let wrong = |error: String| self.fault(format!("column '{name}': {error}"));
         let leaf = self.leaf(name).ok_or_else(|| self.fault(format!("has no column '{name}'")))?;
         let descriptor = self.reader.metadata().file_metadata().schema_descr().column(leaf);
         let fits = match cell {
@@ -104,9 +107,13 @@ impl CaptureFile {
                 if cell == Cell::F32 { "numbers" } else { "integers" }
             )));
         }
+        let reader = guarded(|| {
+            let reader = self.reader.get_row_group(group).and_then(|group| group.get_column_reader(leaf));
+            reader.map_err(|error| error.to_string())
+        });
         Ok(Column {
             name,
-            reader: self.reader.get_row_group(group).and_then(|group| group.get_column_reader(leaf)).map_err(wrong)?,
+            reader: reader.map_err(wrong)?,
             cell,
             max_def: descriptor.max_def_level(),
             depth,

@@ -270,6 +270,18 @@ fn captures_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn a_file_that_contradicts_itself_is_refused() {
+    // An input that fuzzing found: a column that begins before its file.
+    let scratch = Scratch::new("capture-contradiction");
+    let bytes = std::fs::read(fixture("contradiction.parquet")).unwrap();
+    std::fs::write(scratch.join("data.parquet"), bytes).unwrap();
+    std::fs::copy(fixture("residual").join("compression_config.yaml"), scratch.join("compression_config.yaml"))
+        .unwrap();
+    let error = Capture::open(&scratch).and_then(|capture| capture.documents(&mut |_, _| true)).unwrap_err();
+    assert!(error.is_request() && error.to_string().contains("contradicts itself"), "{error}");
+}
+
+#[test]
 fn flipped_bits_of_a_file_are_no_panic() {
     let scratch = Scratch::new("capture-flips");
     let texts: Vec<Vec<i32>> = documents("residual").into_iter().map(|document| document.0).collect();
