@@ -11,7 +11,7 @@ use serde_json::Value;
 use tutelage_run::FileError;
 
 use super::coding::{Cell, Coding};
-use super::guarded::guarded;
+use super::guarded::{check, guarded};
 use super::record::{Cells, Record};
 use crate::CacheError;
 
@@ -30,7 +30,10 @@ pub(super) struct CaptureFile {
 impl CaptureFile {
     pub(super) fn open(path: &Path) -> Result<Self, CacheError> {
         let file = File::open(path).map_err(FileError::io("open", path))?;
-        let reader = guarded(|| SerializedFileReader::new(file).map_err(|error| error.to_string()));
+        let reader = guarded(|| {
+            let reader = SerializedFileReader::new(file).map_err(|error| error.to_string())?;
+            check(reader.metadata()).map(|()| reader)
+        });
         let wrong = |error| FileError::content(path, format!("is not a whole Parquet file: {error}"));
         Ok(Self { reader: reader.map_err(wrong)?, path: path.to_path_buf() })
     }
