@@ -6,6 +6,9 @@ use crate::cache::Row;
 const JUDGED: u64 = 256;
 /// Most mass that rows may have on average: fitted curves miss it by some hundredths.
 const MASS: f64 = 1.2;
+/// Least log-probability that the last entries of rows may have on average: values that are no differences, added up as if they were, fall far
+/// below what 32 bits of a softmax can give.
+const LOWEST: f64 = -100.0;
 
 /// Rows counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -22,6 +25,8 @@ pub struct Coverage {
     pub beyond: u64,
     /// Sum of the mass of the found.
     mass: f64,
+    /// Sum of their least log-probabilities.
+    lowest: f64,
     /// Sums of the log-probabilities of the token that was read last, of the one after it, and of the next but one.
     log_p: [f64; 3],
     /// Rows in those sums.
@@ -46,6 +51,7 @@ impl Coverage {
         row.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let mass: f64 = row.iter().map(|entry| f64::from(entry.1).exp()).sum();
         self.mass += mass;
+        self.lowest += row.last().map_or(0.0, |entry| f64::from(entry.1));
         if mass > 1.0 {
             self.scaled += 1;
             row.iter_mut().for_each(|entry| entry.1 -= mass.ln() as f32);
@@ -65,18 +71,24 @@ impl Coverage {
 
     /// Names what cannot be: entries that are no log-probabilities, or that speak of another token than the next.
     pub(super) fn judge(&self) -> Result<(), String> {
-        let &Coverage { found, broken, mass, log_p: [last, next, after], heard, .. } = self;
+        let &Coverage { found, broken, mass, lowest, log_p: [last, next, after], heard, .. } = self;
         if found >= JUDGED && broken * 2 > found {
             return Err(format!(
                 "{broken} of {found} rows hold numbers that are not finite, or one id twice: is compression_config.yaml what it was \
                  written with?"
             ));
         }
-        let mass = mass / (found - broken).max(1) as f64;
+        let [mass, lowest] = [mass, lowest].map(|sum| sum / (found - broken).max(1) as f64);
         if found >= JUDGED && mass > MASS {
             return Err(format!(
-                "its entries have a mass of {mass:.3e} on average, so they are no log-probabilities: is compression_config.yaml what it \
+                "its entries have a mass of {mass:.2} on average, so they are no log-probabilities: is compression_config.yaml what it \
                  was written with? (Centred logits do not say how much mass they have.)"
+            ));
+        }
+        if found >= JUDGED && lowest < LOWEST {
+            return Err(format!(
+                "the least likely entries of its rows have log-probabilities of {lowest:.0} on average, which no model gives: is \
+                 delta_encoding of compression_config.yaml what it was written with?"
             ));
         }
         if heard >= JUDGED && next < last.max(after) {
@@ -127,6 +139,7 @@ mod tests {
         assert!(judged(&row, &[5, 6, 7]).unwrap_err().contains("the one just read"));
         assert!(judged(&row, &[7, 6, 5]).unwrap_err().contains("the one after the next"));
         assert!(judged(&vec![(5, 4.0), (6, 1.0)], &[6, 5, 7]).unwrap_err().contains("no log-probabilities"));
+        assert!(judged(&vec![(5, -0.1), (6, -900.0)], &[6, 5, 7]).unwrap_err().contains("-900 on average"));
         assert!(judged(&vec![(5, f32::NAN)], &[6, 5, 7]).unwrap_err().contains("256 of 256 rows"));
     }
 }
