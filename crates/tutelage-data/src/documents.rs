@@ -29,29 +29,38 @@ pub struct DocumentReader {
     line: usize,
 }
 
-/// Opens `.jsonl` or `.jsonl.gz` (an object a line, the text in `text_field`), or `.txt` or `.txt.gz`
-/// (the whole file is one document).
+/// Opens `.jsonl` (an object a line, the text in `text_field`) or `.txt` (the whole file is one document), plain or compressed as `.gz` or
+/// `.zst`; of several gzip members or zstd frames all are read.
 ///
 /// # Errors
 /// When the file cannot be opened or has another ending.
 pub fn read_documents(path: &Path, text_field: &str) -> Result<DocumentReader, DataError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let inner = name.strip_suffix(".gz");
-    let plain = match inner.unwrap_or(&name).rsplit_once('.').map(|(_, ending)| ending) {
+    let packed = ["gz", "zst"].into_iter().find_map(|ending| {
+        let inner = name.strip_suffix(ending)?.strip_suffix('.')?;
+        Some((inner, ending))
+    });
+    let plain = match packed.map_or(&name[..], |(inner, _)| inner).rsplit_once('.').map(|(_, ending)| ending) {
         Some("jsonl" | "ndjson") => false,
         Some("txt" | "text") => true,
-        Some("zst") => return Err(wrong_format(path, "zstd is not read yet; recompress it with gzip")),
         Some("parquet") => return Err(wrong_format(path, "Parquet is not read yet; write it as .jsonl.gz")),
-        _ => return Err(wrong_format(path, "expected a name ending in .jsonl, .jsonl.gz, .txt or .txt.gz")),
+        _ => {
+            return Err(wrong_format(
+                path,
+                "expected a name ending in .jsonl or .txt, perhaps with .gz or .zst after it",
+            ));
+        }
     };
     let file = File::open(path).map_err(FileError::io("read", path))?;
     if file.metadata().is_ok_and(|m| m.is_dir()) {
         return Err(wrong_format(path, "this is a folder; name its files"));
     }
-    let lines: Box<dyn BufRead> = match inner {
-        Some(_) => Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(BufReader::new(file)))),
-        None => Box::new(BufReader::with_capacity(1 << 16, file)),
+    let bytes: Box<dyn Read> = match packed {
+        Some((_, "gz")) => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+        Some(_) => Box::new(zstd::Decoder::new(file).map_err(FileError::io("read", path))?),
+        None => Box::new(file),
     };
+    let lines = Box::new(BufReader::with_capacity(1 << 16, bytes));
     Ok(DocumentReader {
         path: path.to_path_buf(),
         text_field: text_field.to_owned(),
@@ -78,6 +87,10 @@ impl DocumentReader {
         let read = if self.plain { lines.read_to_end(&mut bytes) } else { lines.read_until(b'\n', &mut bytes) };
         self.line += 1;
         match read {
+            // What zstd says of its frames has no kind of its own.
+            Err(error) if error.kind() == std::io::ErrorKind::Other => {
+                Err(wrong_format(&self.path, &format!("cannot be decompressed: {error}")))
+            }
             Err(error) => Err(FileError::io("read", &self.path)(error).into()),
             Ok(0) => Ok(None),
             Ok(_) => Ok(Some(bytes)),
@@ -181,8 +194,28 @@ mod tests {
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         gz.write_all(jsonl).unwrap();
         assert_eq!(read("a.jsonl.gz", &gz.finish().unwrap()).unwrap(), ["one", "two\n"]);
+        // Two frames: files that were written one after the other.
+        let frame = |bytes| zstd::encode_all(bytes, 3).unwrap();
+        let zst = [frame(&jsonl[..20]), frame(&jsonl[20..])].concat();
+        assert_eq!(read("a.jsonl.zst", &zst).unwrap(), ["one", "two\n"]);
+        assert_eq!(read("a.txt.zst", &frame(b"a\nb\n")).unwrap(), ["a\nb\n"]);
         assert_eq!(read("a.txt", b"a\nb\n").unwrap(), ["a\nb\n"]);
         assert!(read("empty.txt", b"").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_ends_early_is_refused() {
+        let jsonl: Vec<u8> =
+            (0..400).flat_map(|i| format!("{{\"text\":\"number {}\"}}\n", i * 7919).into_bytes()).collect();
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gz.write_all(&jsonl).unwrap();
+        for (name, whole) in
+            [("k.jsonl.gz", gz.finish().unwrap()), ("k.jsonl.zst", zstd::encode_all(&jsonl[..], 3).unwrap())]
+        {
+            assert_eq!(read(name, &whole).unwrap().len(), 400);
+            let error = read(name, &whole[..whole.len() - 7]).unwrap_err();
+            assert!(error.is_request() && error.to_string().contains("cannot read"), "{name}: {error}");
+        }
     }
 
     #[test]
@@ -193,7 +226,8 @@ mod tests {
             ("d.jsonl", b"{\"text\":\"a\"}\n\xff\n", "line 2: byte 0 is not UTF-8"),
             ("e.jsonl", b"{\"text\":", "line 1: not JSON"),
             ("f.jsonl.gz", b"plain", "cannot read"),
-            ("g.jsonl.zst", b"", "recompress"),
+            ("g.jsonl.zst", b"plain", "cannot be decompressed"),
+            ("i.zst", b"", "expected a name ending"),
             ("h.csv", b"", "expected a name ending"),
         ] {
             let error = read(name, bytes).unwrap_err();

@@ -1,7 +1,7 @@
 //! Documents, token shards, packing, batches.
 //!
 //! # Tour
-//! - [`read_documents`] streams documents out of JSONL (also gzipped) and text files.
+//! - [`read_documents`] streams documents out of JSONL and text files, also gzipped and in zstd.
 //! - [`Split`] sends each document to training or held-out by the hash of its text.
 //! - [`ShardWriter`] and [`Shard`]: Megatron's `.bin`/`.idx` with a manifest of hashes beside them.
 //! - [`PackedSet`] lays a shard's documents in one stream and cuts it into sequences;

@@ -160,7 +160,7 @@ pub(crate) enum TokenizerCommand {
         /// The base: a folder, tokenizer.json, a .tiktoken file or a GGUF file with a byte-level BPE
         #[arg(long, value_name = "PATH")]
         base: PathBuf,
-        /// Documents that the base's tokens are counted on: JSONL (also .gz) or text
+        /// Documents that the base's tokens are counted on: JSONL or text, also .gz and .zst
         #[arg(long, value_name = "FILE", required = true)]
         count: Vec<PathBuf>,
         /// Documents that tokens are added for
