@@ -1,10 +1,13 @@
 //! Which entries of a teacher's distribution are kept.
 
 /// Keeps the most likely entries until their probabilities reach `top_p`, at most `top_k` of them: top-p
-/// first, top-k inside it (2410.16215, section 2). At least one is kept; of equal entries the lower id.
+/// first, top-k inside it (2410.16215, section 2). At least one is kept, if there is one; of equal entries the lower id.
 /// Returns ids by falling probability.
 pub fn top_p_k(log_probs_v: &[f32], top_p: f32, top_k: usize) -> Vec<u32> {
     let descending = |&a: &u32, &b: &u32| log_probs_v[b as usize].total_cmp(&log_probs_v[a as usize]).then(a.cmp(&b));
+    if log_probs_v.is_empty() {
+        return Vec::new();
+    }
     let k = top_k.clamp(1, log_probs_v.len());
     let bound = lower_bound(log_probs_v, k);
     let at_least = |&id: &u32| log_probs_v[id as usize] >= bound;
@@ -49,6 +52,7 @@ mod tests {
         assert_eq!(top_p_k(&log_probs, 1.1, 50), [1, 3, 4, 0, 2]);
         assert_eq!(top_p_k(&log_probs, 0.0, 50), [1]);
         assert_eq!(top_p_k(&[-1.0; 4], 0.9, 2), [0, 1]);
+        assert!(top_p_k(&[], 0.9, 2).is_empty());
     }
 
     #[test]
