@@ -101,14 +101,20 @@ impl PackedSet {
         &self.hash
     }
 
+    /// Where a sequence begins in the stream, and its first document.
+    fn first(&self, index: usize) -> (u64, usize) {
+        assert!(index < self.n_sequences, "sequence {index} of {}", self.n_sequences);
+        let start = (index * self.seq_len) as u64;
+        // The last document that starts at or before it; empty documents do not exist (<s> and </s>).
+        (start, self.starts.partition_point(|&s| s <= start) - 1)
+    }
+
     /// What the first document of a sequence has before it, in other sequences; nothing if it begins here.
     ///
     /// # Panics
     /// When `index` is not below [`PackedSet::n_sequences`].
     pub fn before(&self, index: usize) -> Vec<i32> {
-        assert!(index < self.n_sequences, "sequence {index} of {}", self.n_sequences);
-        let start = (index * self.seq_len) as u64;
-        let document = self.starts.partition_point(|&s| s <= start) - 1;
+        let (start, document) = self.first(index);
         let source = self.shard.document(self.order[document] as usize).start;
         (source..source + start - self.starts[document]).map(|i| self.shard.token(i) as i32).collect()
     }
@@ -118,13 +124,10 @@ impl PackedSet {
     /// # Panics
     /// When `index` is not below [`PackedSet::n_sequences`].
     pub fn sequence(&self, index: usize) -> Sequence {
-        assert!(index < self.n_sequences, "sequence {index} of {}", self.n_sequences);
+        let (start, mut document) = self.first(index);
         let total = self.starts[self.starts.len() - 1];
-        let start = (index * self.seq_len) as u64;
         let end = (start + self.seq_len as u64).min(total - 1);
         let mut out = Sequence { ids: Vec::new(), labels: Vec::new(), documents: Vec::new(), routes: Vec::new() };
-        // The last document that starts at or before `start`; empty documents do not exist (<s> and </s>).
-        let mut document = self.starts.partition_point(|&s| s <= start) - 1;
         let mut at = start;
         while at < end {
             let (first, last) = (self.starts[document], self.starts[document + 1]);

@@ -121,7 +121,6 @@ impl Session<'_> {
         let flow = self.write_cache(folder, header, &mut source, set, sequences)?;
         let Alignment { rows, aligned, within, spans, mass, divided } = source.alignment;
         let (shared, several, all) = across.shared();
-        let percent = |part: f64, all: u64| 100.0 * part / all.max(1) as f64;
         let note = format!(
             "teacher '{}' has another vocabulary: of its {all} entries {shared} are its students' too, and they write {several} as several of \
              their own; {:.1} % of {rows} tokens follow a text that both have read, where {:.1} % of its mass is on the former and {:.1} % \
@@ -145,26 +144,22 @@ impl Session<'_> {
         set: &PackedSet,
         sequences: &[usize],
     ) -> Result<Flow<CacheStats>, RecipeError> {
-        let &Kept::TopPK { top_p, top_k } = &header.kept else {
-            return Err(RecipeError::request(format!("{}: has no samples", capture.0.folder().display())));
-        };
-        let (covered, kept, n_files) = ((set, sequences), (top_p, top_k), capture.0.n_files());
+        let n_files = capture.0.n_files();
         let observer = &mut *self.observer;
         let mut progress = |n| observer.event(&Event::Progress { done: 0, note: &format!("file {n} of {n_files}") });
-        let source = CaptureSource::open(capture, kept, header.vocab_size, covered, folder, self.stop, &mut progress)?;
+        let source = CaptureSource::open(capture, header, (set, sequences), folder, self.stop, &mut progress)?;
         let Some(mut source) = source else { return Ok(Flow::Stopped) };
         let flow = self.write_cache(folder, header, &mut source, set, sequences)?;
         let Coverage { rows, found, broken, scaled, beyond, .. } = source.coverage;
         if matches!(flow, Flow::Done(_)) {
             source.remove()?;
         }
-        let percent = |part: u64, all: u64| 100.0 * part as f64 / all.max(1) as f64;
         let note = format!(
             "the capture speaks of {:.1} % of {rows} tokens: those whose document it has read from the same token on; of its rows {:.1} % had \
              more mass than one and were scaled, {:.1} % held no distribution, and {beyond} entries are beyond the vocabulary",
-            percent(found, rows),
-            percent(scaled, found),
-            percent(broken, found)
+            percent(found as f64, rows),
+            percent(scaled as f64, found),
+            percent(broken as f64, found)
         );
         self.observer.event(&Event::Note(&note));
         Ok(flow)
@@ -186,10 +181,7 @@ impl Session<'_> {
                 let ServerConfig { url, model, .. } = &server.config;
                 Ok(RemoteSource::hash(model.as_ref().unwrap_or(url)))
             }
-            Teaches::Capture(capture, Context::Same) => Ok(capture.hash().clone()),
-            Teaches::Capture(capture, Context::Longer) => {
-                Ok(Hasher::default().part(b"longer context").part(capture.hash().to_string().as_bytes()).finish())
-            }
+            Teaches::Capture(capture, context) => Ok(capture.hash(*context)),
         }
     }
 
@@ -222,6 +214,10 @@ pub(super) fn open_server(
     let probe = TokenizerProbe { text: PROBE.to_owned(), ids: tokenizer.tokenizer.encode(PROBE)? };
     let source = RemoteSource::open(server.config.clone(), kept, tokenizer.tokenizer.vocab_size(), &probe);
     Ok(source.map_err(CacheError::from)?)
+}
+
+fn percent(part: f64, all: u64) -> f64 {
+    100.0 * part / all.max(1) as f64
 }
 
 fn describe(stats: &CacheStats) -> String {

@@ -1,7 +1,7 @@
 //! What a row of the teacher's says of the student's next token.
 
 use super::Across;
-use crate::cache::Row;
+use crate::cache::{Row, most_likely_first};
 
 /// A row of the teacher's.
 pub(super) struct Distribution<'a> {
@@ -65,7 +65,7 @@ pub(super) fn add_span(row: &mut Row, (whole, log_p): (u32, f32), first: Option<
     }
     row.push((whole, log_p));
     row.retain(|entry| entry.1.is_finite());
-    row.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    most_likely_first(row);
     row.truncate(top_k);
 }
 
@@ -101,5 +101,8 @@ mod tests {
         assert_eq!(found(&[3]), [(1, 0.26667), (2, 0.6)]);
         assert_eq!(found(&[3, 2]), [(1, 0.33333)]);
         assert_eq!(found(&[1]), []);
+        // What is too unlikely for a probability to be told leaves nothing to be taught.
+        let (log_p, p) = ([-200.0; 6], [0.0; 6]);
+        assert!(entries(&across, &[3], &Distribution { logits_v: &log_p, lse: 0.0, p_v: &p }).is_empty());
     }
 }

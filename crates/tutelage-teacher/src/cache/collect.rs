@@ -17,6 +17,11 @@ use crate::CacheError;
 /// Entries of a row: ids, and log-probabilities or counts.
 pub type Row = Vec<(u32, f32)>;
 
+/// Puts the most likely entries first; of equal ones the lower id.
+pub(crate) fn most_likely_first(row: &mut Row) {
+    row.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+}
+
 struct Collector<'a> {
     kept: &'a Kept,
     vocabulary: usize,

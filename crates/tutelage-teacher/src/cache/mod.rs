@@ -14,6 +14,7 @@ mod reader;
 mod stats;
 mod writer;
 
+pub(crate) use collect::most_likely_first;
 pub use collect::{ModelSource, Row};
 pub use header::{CacheHeader, Kept};
 pub use reader::{CacheReader, CacheStats};

@@ -1,6 +1,6 @@
 //! What a capture has had for its students, and whether it can be what it says.
 
-use crate::cache::Row;
+use crate::cache::{Row, most_likely_first};
 
 /// Rows from which it is judged.
 const JUDGED: u64 = 256;
@@ -48,7 +48,7 @@ impl Coverage {
         let all = row.len();
         row.retain(|entry| (entry.0 as usize) < vocab_size);
         self.beyond += (all - row.len()) as u64;
-        row.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        most_likely_first(&mut row);
         let mass: f64 = row.iter().map(|entry| f64::from(entry.1).exp()).sum();
         self.mass += mass;
         self.lowest += row.last().map_or(0.0, |entry| f64::from(entry.1));

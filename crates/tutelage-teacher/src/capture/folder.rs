@@ -8,6 +8,7 @@ use tutelage_run::{FileError, Hash, Hasher};
 use super::coding::Coding;
 use super::files::{CaptureFile, read_yaml};
 use super::record::Document;
+use super::source::Context;
 use crate::CacheError;
 
 const CONFIG: &str = "compression_config.yaml";
@@ -58,9 +59,15 @@ impl Capture {
         self.n_records
     }
 
-    /// Stands for the teacher, whom a capture does not name: a hash of how it is packed, and of its files' lengths and tables of contents.
-    pub fn hash(&self) -> &Hash {
-        &self.hash
+    /// Stands for the teacher, whom a capture does not name, and for what that one may have read: a hash of how it is packed, and of its files'
+    /// lengths and tables of contents.
+    pub fn hash(&self, context: Context) -> Hash {
+        match context {
+            Context::Same => self.hash.clone(),
+            Context::Longer => {
+                Hasher::default().part(b"longer context").part(self.hash.to_string().as_bytes()).finish()
+            }
+        }
     }
 
     /// Gives all documents, each with the number of its record, until `each` says false.

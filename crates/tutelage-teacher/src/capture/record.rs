@@ -13,6 +13,19 @@ pub(super) struct Cells {
     pub(super) n_rows: usize,
 }
 
+impl Cells {
+    /// Bytes of a row.
+    pub(super) fn width(&self) -> usize {
+        self.bytes.len() / self.n_rows.max(1)
+    }
+
+    /// Those of some rows.
+    pub(super) fn rows(&self, rows: Range<usize>) -> &[u8] {
+        let width = self.width();
+        &self.bytes[rows.start * width..rows.end * width]
+    }
+}
+
 /// A record.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -38,11 +51,7 @@ impl Document<'_> {
     /// curve leaves it so.
     pub fn rows(&self) -> impl Iterator<Item = Row> {
         self.rows.clone().map(|row| {
-            let part = |cells: &'_ Cells| {
-                let width = cells.bytes.len() / cells.n_rows.max(1);
-                row * width..(row + 1) * width
-            };
-            let columns: Vec<&[u8]> = self.record.columns.iter().map(|cells| &cells.bytes[part(cells)]).collect();
+            let columns: Vec<&[u8]> = self.record.columns.iter().map(|cells| cells.rows(row..row + 1)).collect();
             self.coding.decode(&columns)
         })
     }
@@ -51,8 +60,12 @@ impl Document<'_> {
 impl Record {
     /// One of its documents.
     pub(super) fn document<'a>(&'a self, ids: Range<usize>, coding: &'a Coding) -> Document<'a> {
-        let rows = ids.start.min(self.n_rows())..ids.end.min(self.n_rows());
-        Document { ids: &self.ids[ids], rows, record: self, coding }
+        Document { ids: &self.ids[ids.clone()], rows: self.rows(ids), record: self, coding }
+    }
+
+    /// Rows of some ids, as far as there are rows.
+    pub(super) fn rows(&self, ids: Range<usize>) -> Range<usize> {
+        ids.start.min(self.n_rows())..ids.end.min(self.n_rows())
     }
 
     /// Ids of each document; row `i` of a column says what follows id `i`, as far as there are rows.

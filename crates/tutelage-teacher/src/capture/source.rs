@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tutelage_data::{Batch, IGNORED, PackedSet};
@@ -15,7 +15,7 @@ use super::folder::Capture;
 use super::index::{Index, first_key};
 use super::spool::{self, Spool};
 use crate::CacheError;
-use crate::cache::{Row, Source};
+use crate::cache::{CacheHeader, Kept, Row, Source};
 
 /// Between two looks at what other writers have laid out.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -31,7 +31,6 @@ pub struct CaptureSource<'a> {
     set: &'a PackedSet,
     context: Context,
     spools: Vec<Spool>,
-    paths: Vec<PathBuf>,
     index: Index,
     top_p: f64,
     top_k: usize,
@@ -66,41 +65,35 @@ fn parts<'b>(
 }
 
 impl<'a> CaptureSource<'a> {
-    /// Lays the documents out that `sequences` of `set` begin with, in `scratch`, unless they are there already; nothing if it was
+    /// Lays the documents out that `sequences` of `set` begin with, in `scratch`, unless they are there already for such a cache; nothing if it was
     /// asked to stop. `progress` is told how many of the capture's files have been laid out.
     ///
     /// # Errors
     /// When the capture cannot be read, or has none of the documents.
     pub fn open(
         (capture, context): (&'a Capture, Context),
-        (top_p, top_k): (f64, usize),
-        vocab_size: usize,
+        header: &CacheHeader,
         (set, sequences): (&'a PackedSet, &[usize]),
         scratch: &Path,
         stop: &StopFlag,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Option<Self>, CacheError> {
-        capture.check(top_k, vocab_size)?;
+        let &Kept::TopPK { top_p, top_k } = &header.kept else {
+            return Err(FileError::content(capture.folder(), "has no samples; set top_k in place of samples").into());
+        };
+        capture.check(top_k, header.vocab_size)?;
         create_folder(scratch)?;
         let mut wanted = HashSet::new();
         for batch in sequences.iter().map(|&sequence| Batch::new(set, &[sequence])) {
             let ids = parts(set, context, &batch).map(|(rows, before)| [&before, &batch.ids[rows]].concat());
             wanted.extend(ids.filter_map(|ids| first_key(&ids)));
         }
-        let numbers: Vec<u8> = sequences.iter().flat_map(|&s| (s as u64).to_le_bytes()).collect();
-        let of = Hasher::default()
-            .part(capture.hash().to_string().as_bytes())
-            .part(set.hash().to_string().as_bytes())
-            .part(format!("{context:?}").as_bytes())
-            .part(&numbers)
-            .finish();
+        let of = Hasher::default().part(format!("{header:?}").as_bytes()).finish();
         let mut spools = Vec::new();
-        let mut paths = Vec::new();
         for (number, file) in capture.files.iter().enumerate() {
             let path = spool::path(scratch, number);
             let Some(spool) = lay_out(capture, file, (&path, &of), &wanted, stop)? else { return Ok(None) };
             spools.push(spool);
-            paths.push(path);
             progress(number + 1);
         }
         if spools.iter().all(|spool| spool.n_documents() == 0) {
@@ -112,11 +105,10 @@ impl<'a> CaptureSource<'a> {
             set,
             context,
             spools,
-            paths,
             index,
             top_p,
             top_k,
-            vocab_size,
+            vocab_size: header.vocab_size,
             coverage: Coverage::default(),
         }))
     }
@@ -126,7 +118,7 @@ impl<'a> CaptureSource<'a> {
     /// # Errors
     /// When the system refuses.
     pub fn remove(self) -> Result<(), CacheError> {
-        for path in &self.paths {
+        for path in self.spools.iter().map(Spool::path) {
             match std::fs::remove_file(path) {
                 // Another writer was faster.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

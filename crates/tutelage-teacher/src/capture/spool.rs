@@ -104,13 +104,12 @@ pub(super) fn write(
 }
 
 fn block(record: &Record, ids: Range<usize>, offset: u64) -> (Entry, Vec<u8>) {
-    let rows = ids.start.min(record.n_rows())..ids.end.min(record.n_rows());
+    let rows = record.rows(ids.clone());
     let mut block: Vec<u8> = record.ids[ids.clone()].iter().flat_map(|id| id.to_le_bytes()).collect();
     let mut widths = [0; COLUMNS];
     for (width, cells) in widths.iter_mut().zip(&record.columns) {
-        let bytes = cells.bytes.len() / cells.n_rows.max(1);
-        block.extend(&cells.bytes[rows.start * bytes..rows.end * bytes]);
-        *width = bytes as u32;
+        block.extend(cells.rows(rows.clone()));
+        *width = cells.width() as u32;
     }
     let crc = crc32c::crc32c(&block);
     (Entry { offset, n_ids: ids.len() as u32, n_rows: rows.len() as u32, widths, crc }, block)
@@ -162,6 +161,10 @@ impl Spool {
         let entries =
             entries(file.bytes()).ok_or_else(|| CacheError::damaged(path, "its table of documents is not whole"))?;
         Ok(Some(Self { file, path: path.to_path_buf(), entries }))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn n_documents(&self) -> usize {

@@ -12,7 +12,7 @@ use tutelage_testkit::Scratch;
 
 use super::{Capture, CaptureSource, Context, Coverage, Document};
 use crate::CacheError;
-use crate::cache::{Row, Source};
+use crate::cache::{CacheHeader, Kept, Row, Source};
 
 const VOCAB: usize = 300;
 
@@ -83,6 +83,10 @@ fn rows(capture: &Capture, set: &PackedSet, scratch: &Path) -> Result<(Vec<Row>,
     rows_in(Context::Same, capture, set, scratch)
 }
 
+fn header(capture: &Capture, context: Context, set: &PackedSet, sequences: &[usize]) -> CacheHeader {
+    CacheHeader::new(set, sequences, &capture.hash(context), VOCAB, Kept::TopPK { top_p: 1.0, top_k: 16 })
+}
+
 fn rows_in(
     context: Context,
     capture: &Capture,
@@ -91,9 +95,9 @@ fn rows_in(
 ) -> Result<(Vec<Row>, Batch, Coverage), CacheError> {
     let sequences: Vec<usize> = (0..set.n_sequences()).collect();
     let stop = StopFlag::default();
-    let capture = (capture, context);
-    let mut source =
-        CaptureSource::open(capture, (1.0, 16), VOCAB, (set, &sequences), scratch, &stop, &mut |_| {})?.unwrap();
+    let header = header(capture, context, set, &sequences);
+    let source = CaptureSource::open((capture, context), &header, (set, &sequences), scratch, &stop, &mut |_| {})?;
+    let mut source = source.unwrap();
     let batch = Batch::new(set, &sequences);
     let rows = source.rows(&batch)?;
     let coverage = source.coverage;
@@ -167,17 +171,9 @@ fn what_is_laid_out_is_laid_out_once_and_checked() {
     let set = packed(&scratch, &texts, 64);
     let capture = Capture::open(&fixture("recommended")).unwrap();
     let sequences: Vec<usize> = (0..set.n_sequences()).collect();
-    let open = |stop: &StopFlag| {
-        CaptureSource::open(
-            (&capture, Context::Same),
-            (1.0, 16),
-            VOCAB,
-            (&set, &sequences),
-            &scratch,
-            stop,
-            &mut |_| {},
-        )
-    };
+    let header = header(&capture, Context::Same, &set, &sequences);
+    let (from, over) = ((&capture, Context::Same), (&set, &sequences[..]));
+    let open = |stop: &StopFlag| CaptureSource::open(from, &header, over, &scratch, stop, &mut |_| {});
     let stop = StopFlag::default();
     stop.raise();
     assert!(open(&stop).unwrap().is_none());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use crate::cache::Row;
+use crate::cache::{Row, most_likely_first};
 
 /// What is read of an answer.
 #[derive(Debug, Deserialize)]
@@ -100,7 +100,7 @@ fn row(found: HashMap<String, f64>, top_k: usize, vocab_size: usize) -> Result<R
     if mass > 1.0 + ROUNDING {
         return Err(format!("probabilities sum to {mass}: they are not those of temperature 1"));
     }
-    row.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    most_likely_first(&mut row);
     // The prompt's own token comes beside the most likely ones.
     row.truncate(top_k);
     match row.is_empty() {

@@ -4,9 +4,6 @@ use crate::support::Bench;
 
 fn prepare(bench: &Bench) {
     bench.succeed(&["run", "tiny.toml", "--out", "first"]);
-    let recipe = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
-    let head = &recipe[..recipe.find("[models.large]").unwrap()];
-    let rest = &recipe[recipe.find("[models.small]").unwrap()..recipe.find("[caches.pd]").unwrap()];
     let runs = r#"
 [models.foreign]
 from = "first/models/teacher/model"
@@ -27,8 +24,7 @@ cache = "far"
 tail = true
 alpha = 0.5
 "#;
-    let head = head.replace("vocab_size = 300", "vocab_size = 280");
-    std::fs::write(bench.path("tiny.toml"), head + rest + runs).unwrap();
+    bench.students_alone(&[("vocab_size = 300", "vocab_size = 280")], runs);
 }
 
 #[test]

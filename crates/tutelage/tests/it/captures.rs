@@ -15,9 +15,6 @@ fn prepare(bench: &Bench) {
         std::fs::copy(fixtures.join("recommended").join(name), bench.path("logits").join(name)).unwrap();
     }
     std::fs::copy(fixtures.join("tokenizer.json"), bench.path("tokenizer.json")).unwrap();
-    let recipe = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
-    let head = &recipe[..recipe.find("[models.large]").unwrap()];
-    let rest = &recipe[recipe.find("[models.small]").unwrap()..recipe.find("[caches.pd]").unwrap()];
     let runs = r#"
 [caches.far]
 capture = "logits"
@@ -31,8 +28,7 @@ cache = "far"
 tail = true
 alpha = 0.5
 "#;
-    let head = head.replace("vocab_size = 300", "from = \"tokenizer.json\"").replace("seq_len = 32", "seq_len = 96");
-    std::fs::write(bench.path("tiny.toml"), head + rest + runs).unwrap();
+    bench.students_alone(&[("vocab_size = 300", "from = \"tokenizer.json\""), ("seq_len = 32", "seq_len = 96")], runs);
 }
 
 #[cfg(feature = "parquet")]

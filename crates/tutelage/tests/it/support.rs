@@ -144,6 +144,15 @@ impl Bench {
         std::fs::write(self.path(name), text.replacen(from, to, 1)).unwrap();
     }
 
+    /// Puts other runs, and what they need, in the place of the recipe's, which are of the small model alone; `(from, to)` is changed before them.
+    pub(crate) fn students_alone(&self, changes: &[(&str, &str)], runs: &str) {
+        let recipe = std::fs::read_to_string(self.path("tiny.toml")).unwrap();
+        let at = |section: &str| recipe.find(section).unwrap();
+        let head = recipe[..at("[models.large]")].to_owned() + &recipe[at("[models.small]")..at("[caches.pd]")];
+        std::fs::write(self.path("tiny.toml"), head + runs).unwrap();
+        changes.iter().for_each(|(from, to)| self.edit("tiny.toml", from, to));
+    }
+
     /// Each of these changes to a recipe, `(from, to, message)`, alone makes the commands refuse it with the message.
     #[track_caller]
     pub(crate) fn refuse_changes(&self, commands: &[&str], recipe: &str, changes: &[(&str, &str, &str)]) {
