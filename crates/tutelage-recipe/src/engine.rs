@@ -19,8 +19,12 @@ impl EngineChoice {
     /// # Errors
     /// When the instruction set is unknown or not available here.
     pub fn device(&self) -> Result<Device, RecipeError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Device::cpu(self.threads.unwrap_or(cores), self.isa()?)?)
+        Ok(Device::cpu(self.threads(), self.isa()?)?)
+    }
+
+    /// The number of threads.
+    pub fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
     }
 
     /// The instruction set.

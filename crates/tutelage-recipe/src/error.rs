@@ -1,5 +1,6 @@
 //! What can go wrong.
 
+use tutelage_corpus::CorpusError;
 use tutelage_data::DataError;
 use tutelage_generate::GenerateError;
 use tutelage_model::ModelError;
@@ -18,6 +19,9 @@ pub enum RecipeError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A stage over documents.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
     /// Documents, shards or packing.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -47,6 +51,7 @@ impl RecipeError {
         match self {
             RecipeError::Request(_) | RecipeError::Engine(_) => true,
             RecipeError::File(error) => error.is_request(),
+            RecipeError::Corpus(error) => error.is_request(),
             RecipeError::Data(error) => error.is_request(),
             RecipeError::Token(error) => error.is_request(),
             RecipeError::Model(error) => error.is_request(),

@@ -11,6 +11,7 @@
 mod angles;
 mod captured;
 mod convert;
+mod corpus;
 mod engine;
 mod error;
 mod generate;
@@ -27,6 +28,7 @@ mod tokenizer;
 pub use angles::{Angle, AnglesRequest, angles};
 pub use captured::{CapturedTexts, captured_texts};
 pub use convert::{ConvertRequest, Converted, convert};
+pub use corpus::{StageName, StageRequest, data_stage};
 pub use engine::EngineChoice;
 pub use error::RecipeError;
 pub use generate::{
@@ -37,6 +39,7 @@ pub use inspect::{Finding, Workload, inspect};
 pub use load::{Recipe, load};
 pub use teacher::{CacheReport, cache_stats, verify_cache};
 pub use tokenizer::{BuildRequest, Compression, build_tokenizer, open_tokenizer};
+pub use tutelage_corpus::{CorpusError, Manifest as CorpusManifest, Outcome as StageOutcome, ShardOf};
 pub use tutelage_generate::{Grammar, Sampling, SpeculationStats};
 pub use tutelage_tensor::Weights;
 pub use tutelage_token::BuildSizes;

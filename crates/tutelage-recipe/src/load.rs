@@ -61,7 +61,8 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
     Ok(Recipe { path: path.to_path_buf(), spec })
 }
 
-fn apply(table: &mut Table, item: &str) -> Result<(), RecipeError> {
+/// Sets `key=value` in a table.
+pub(crate) fn apply(table: &mut Table, item: &str) -> Result<(), RecipeError> {
     let (key, value) = item
         .split_once('=')
         .ok_or_else(|| RecipeError::request(format!("--set {item}: expected key=value, as in seed=3")))?;

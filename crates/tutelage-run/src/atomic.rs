@@ -38,6 +38,15 @@ pub fn remove_folder(path: &Path) -> Result<(), FileError> {
     }
 }
 
+/// Gives a file that is durable another name, durably.
+///
+/// # Errors
+/// When the system refuses.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    fs::rename(from, to).map_err(FileError::io("write", to))?;
+    sync_parent(to)
+}
+
 /// A file that appears under its name only when it is whole.
 #[derive(Debug)]
 pub struct AtomicFile {

@@ -38,6 +38,24 @@ impl Hasher {
     }
 }
 
+/// Hash of a content that comes in pieces: the same as [`hash_bytes`] of all of it.
+#[derive(Debug, Clone, Default)]
+pub struct ContentHasher {
+    inner: blake3::Hasher,
+}
+
+impl ContentHasher {
+    /// Appends bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.inner.update(bytes);
+    }
+
+    /// The hash of all bytes so far.
+    pub fn finish(&self) -> Hash {
+        name(&self.inner)
+    }
+}
+
 fn name(hasher: &blake3::Hasher) -> Hash {
     Hash(hasher.finalize().to_hex()[..32].to_owned())
 }

@@ -1,20 +1,16 @@
 //! Lines of JSON that are only appended, and cut back to a checkpoint when a run goes on.
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{FileError, read_text};
+use crate::{AppendedFile, FileError, read_text};
 
 /// A `.jsonl` file open for appending.
 #[derive(Debug)]
 pub struct Journal {
-    path: PathBuf,
-    file: File,
-    len: u64,
+    file: AppendedFile,
 }
 
 impl Journal {
@@ -23,19 +19,7 @@ impl Journal {
     /// # Errors
     /// When it cannot be opened, or is shorter than the checkpoint says.
     pub fn open_at(path: &Path, len: u64) -> Result<Self, FileError> {
-        let io = |error| FileError::io("write", path)(error);
-        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        let found = file.metadata().map_err(io)?.len();
-        if found < len {
-            let found = format!(
-                "has {found} bytes where the checkpoint needs {len}; it was cut from outside: \
-                 remove the stage's folder to start it anew"
-            );
-            return Err(FileError::content(path, found));
-        }
-        file.set_len(len).map_err(io)?;
-        file.seek(SeekFrom::End(0)).map_err(io)?;
-        Ok(Self { path: path.to_path_buf(), file, len })
+        Ok(Self { file: AppendedFile::open_at(path, len)? })
     }
 
     /// Appends one record in one write.
@@ -44,11 +28,9 @@ impl Journal {
     /// When it cannot be written.
     pub fn append<T: Serialize>(&mut self, record: &T) -> Result<(), FileError> {
         let mut line = serde_json::to_vec(record)
-            .map_err(|error| FileError::content(&self.path, format!("cannot be written as JSON: {error}")))?;
+            .map_err(|error| FileError::content(self.file.path(), format!("cannot be written as JSON: {error}")))?;
         line.push(b'\n');
-        self.file.write_all(&line).map_err(FileError::io("write", &self.path))?;
-        self.len += line.len() as u64;
-        Ok(())
+        self.file.append(&line)
     }
 
     /// Makes what was appended durable; returns the length, for a checkpoint to vouch for.
@@ -56,8 +38,7 @@ impl Journal {
     /// # Errors
     /// When the system refuses.
     pub fn sync(&mut self) -> Result<u64, FileError> {
-        self.file.sync_data().map_err(FileError::io("write", &self.path))?;
-        Ok(self.len)
+        self.file.sync()
     }
 }
 

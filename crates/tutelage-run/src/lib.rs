@@ -3,12 +3,13 @@
 //! # Tour
 //! - [`write_atomic`], [`AtomicFile`] and [`AtomicFolder`]: beside, fsync, rename; never half a file.
 //! - [`MappedFile`]: a read-only memory map. [`{FileLock, RunLock}`]: one process a run folder.
-//! - [`struct@Hash`]: what a file was made from. [`Journal`]: lines that are only ever appended, and cut back
-//!   to a checkpoint. [`EventFile`]: the same numbers for TensorBoard.
+//! - [`struct@Hash`]: what a file was made from. [`AppendedFile`] and [`Journal`]: bytes and lines that are
+//!   only ever appended, and cut back to a checkpoint. [`EventFile`]: the same numbers for TensorBoard.
 //! - [`RandomStream`]: numbers that depend on (seed, purpose) alone.
 //! - [`records`]: what the files of a run hold. [`Event`]: what happens, for whoever shows it.
 //! - [`FileError`]: the errors of all of this; [`FileError::is_request`] says whose fault it was.
 
+mod appended;
 mod atomic;
 mod error;
 mod events;
@@ -21,10 +22,11 @@ mod random;
 pub mod records;
 mod tensorboard;
 
-pub use atomic::{AtomicFile, AtomicFolder, create_folder, remove_folder, write_atomic, write_json};
+pub use appended::AppendedFile;
+pub use atomic::{AtomicFile, AtomicFolder, create_folder, remove_folder, rename, write_atomic, write_json};
 pub use error::{FileError, read_bytes, read_json, read_text};
 pub use events::{Event, Observer, Silent, StopFlag};
-pub use hash::{Hash, Hasher, hash_bytes, hash_file};
+pub use hash::{ContentHasher, Hash, Hasher, hash_bytes, hash_file};
 pub use journal::{Journal, read_lines};
 pub use lock::{FileLock, RunLock};
 pub use machine::{Machine, peak_memory_bytes};

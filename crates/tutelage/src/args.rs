@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::data::DataCommand;
 use crate::generate::GenerateArgs;
 use crate::model::Dtype;
 use crate::serve::ServeArgs;
@@ -115,6 +116,12 @@ pub(crate) enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Prepare documents: read crawls and files, clean, drop duplicates; each stage by itself
+    Data {
+        /// What to do
+        #[command(subcommand)]
+        what: DataCommand,
     },
     /// Write a teacher's cache, alone or with others, look at what one costs, or check every bit of it
     Teacher {

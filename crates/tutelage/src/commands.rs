@@ -13,6 +13,7 @@ use tutelage_run::{StopFlag, write_atomic};
 
 use crate::args::{Args, Command};
 use crate::bench::bench;
+use crate::data::data;
 use crate::failure::Failure;
 use crate::generate::generate;
 use crate::progress::Progress;
@@ -43,6 +44,7 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
             let max_shard_bytes = max_shard_size;
             convert_model(&ConvertRequest { input, out, adapter, family, dtype, max_shard_bytes }, json)
         }
+        Command::Data { what } => data(what, &engine),
         Command::Teacher { what } => teacher(what, &engine),
         Command::Tokenizer { what } => tokenizer(what),
         Command::Generate(args) => generate(*args, engine),

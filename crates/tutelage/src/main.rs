@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod chat;
 mod commands;
+mod data;
 mod failure;
 mod generate;
 mod model;

@@ -1,0 +1,24 @@
+//! From crawled pages to clean, deduplicated documents.
+//!
+//! # Tour
+//! - [`Record`]: one document; what a stage does not know it leaves as it was written.
+//! - `input`: JSONL, texts, WARC and WET, plain or compressed, as chunks of raw items; damage is an item too.
+//! - [`Job`] carries out a [`DocumentStage`], which looks at each document alone, with many threads, in one order, and
+//!   goes on inside a file after it was stopped or killed. It leaves a [`Manifest`].
+//! - [`Reason`]: every reason a document is dropped for.
+//! - [`Read`] and its siblings: the stages.
+
+mod error;
+mod input;
+mod job;
+mod manifest;
+mod read;
+mod reason;
+mod record;
+
+pub use error::CorpusError;
+pub use job::{At, Compression, DocumentStage, Job, JobSettings, Outcome, ShardOf, Tally, read_manifest};
+pub use manifest::{Damage, InputRecord, Manifest, OutputRecord};
+pub use read::Read;
+pub use reason::Reason;
+pub use record::{Fault, Record};

@@ -1,0 +1,98 @@
+//! `tutelage data`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tutelage_recipe::{CorpusManifest, EngineChoice, ShardOf, StageName, StageOutcome, StageRequest, data_stage};
+
+use crate::commands::{INTERRUPTED, print_json, stop_flag};
+use crate::failure::Failure;
+use crate::progress::Progress;
+
+const COMMON: &str = "Settings of every stage (--set KEY=VALUE):\n  \
+    text_field=text           field of JSONL that holds the text\n  \
+    compression=none|gz|zst   of what is written\n  \
+    keep_dropped=false        keep dropped documents in DIR/dropped, each with the reason\n  \
+    max_record_bytes=67108864 longer documents are counted as damaged\n\n\
+    The same command again goes on where it stopped, inside a file too. DIR/manifest.json says what was read, kept and\n\
+    dropped, and why.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Files of every kind become JSONL: JSONL, texts, pages, WARC, WET; plain, .gz or .zst
+    #[command(after_help = format!("Examples:\n  tutelage data read crawl/*.warc.gz --out data/read\n  \
+        tutelage data read books/ --out data/books --set compression=zst\n  \
+        tutelage data read crawl/ --out data/read --shard $((SLURM_ARRAY_TASK_ID+1))/64\n\n{COMMON}"))]
+    Read(StageArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StageArgs {
+    /// Files, folders of files, or folders that another stage wrote
+    #[arg(required = true)]
+    inputs: Vec<PathBuf>,
+    /// The folder to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// A setting of the stage; may be given many times
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Only the I-th of N parts of the inputs, by file; 'data merge' brings the parts together
+    #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = shard)]
+    shard: ShardOf,
+    /// Print the manifest as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn shard(text: &str) -> Result<ShardOf, String> {
+    text.parse().map_err(|error: tutelage_recipe::CorpusError| error.to_string())
+}
+
+pub(crate) fn data(what: DataCommand, engine: &EngineChoice) -> Result<ExitCode, Failure> {
+    match what {
+        DataCommand::Read(args) => stage(StageName::Read, &args, engine),
+    }
+}
+
+fn stage(name: StageName, args: &StageArgs, engine: &EngineChoice) -> Result<ExitCode, Failure> {
+    let StageArgs { inputs, out, set, shard, json } = args;
+    let request = StageRequest { stage: name, inputs, out, set, shard: *shard };
+    let stop = stop_flag()?;
+    let mut progress = Progress::new();
+    let outcome = data_stage(&request, engine, &mut progress, &stop)?;
+    drop(progress);
+    match outcome {
+        StageOutcome::Stopped => {
+            eprintln!("stopped; what is done is saved in {}: the same command goes on from there", out.display());
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        StageOutcome::Done(manifest) => {
+            match json {
+                true => print_json(&json!(manifest))?,
+                false => print_manifest(out, &manifest)?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn print_manifest(folder: &Path, manifest: &CorpusManifest) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let CorpusManifest { read, kept, .. } = manifest;
+    let share = |count: u64| 100.0 * count as f64 / (*read).max(1) as f64;
+    let bytes: u64 = manifest.outputs.iter().map(|output| output.bytes).sum();
+    writeln!(out, "{}: {} of {read} documents kept, {:.1} MB", folder.display(), kept, bytes as f64 / 1e6)?;
+    let mut reasons: Vec<_> = manifest.dropped.iter().collect();
+    reasons.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), (*name).clone()));
+    for (reason, count) in reasons {
+        writeln!(out, "  dropped {count:>10}  {:>5.1} %  {reason}", share(*count))?;
+    }
+    for (name, count) in &manifest.counts {
+        writeln!(out, "  counted {count:>10}           {name}")?;
+    }
+    Ok(())
+}
