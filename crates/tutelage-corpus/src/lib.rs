@@ -6,7 +6,7 @@
 //! - [`Job`] carries out a [`DocumentStage`], which looks at each document alone, with many threads, in one order, and
 //!   goes on inside a file after it was stopped or killed. It leaves a [`Manifest`].
 //! - [`Reason`]: every reason a document is dropped for.
-//! - [`Read`] and its siblings: the stages.
+//! - [`Read`], [`Rules`]: the stages.
 
 mod error;
 mod input;
@@ -15,6 +15,8 @@ mod manifest;
 mod read;
 mod reason;
 mod record;
+mod rules;
+mod words;
 
 pub use error::CorpusError;
 pub use job::{At, Compression, DocumentStage, Job, JobSettings, Outcome, ShardOf, Tally, read_manifest};
@@ -22,3 +24,7 @@ pub use manifest::{Damage, InputRecord, Manifest, OutputRecord};
 pub use read::Read;
 pub use reason::Reason;
 pub use record::{Fault, Record};
+pub use rules::{
+    C4, FineWeb, GopherQuality, GopherRepetition, Mc4Paragraphs, Preset, RefinedWebLines, RefinedWebQuality,
+    RefinedWebRepetition, RuleName, RuleSet, Rules, RulesSettings, RulesWorker, Signs, SlimPajama,
+};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
-use tutelage_corpus::{DocumentStage, Job, JobSettings, Outcome, Read, ShardOf};
+use tutelage_corpus::{DocumentStage, Job, JobSettings, Outcome, Read, Rules, ShardOf};
 use tutelage_run::{Observer, StopFlag};
 
 use crate::load::apply;
@@ -17,6 +17,8 @@ use crate::{EngineChoice, RecipeError};
 pub enum StageName {
     /// Files of every kind become JSONL.
     Read,
+    /// Heuristic filters.
+    Rules,
 }
 
 /// One stage, and where from and where to.
@@ -55,6 +57,7 @@ pub fn data_stage(
             settings::<NoSettings>(table)?;
             carry_out.documents(&Read)
         }
+        StageName::Rules => carry_out.documents(&Rules::new(settings(table)?)?),
     }
 }
 

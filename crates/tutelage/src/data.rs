@@ -27,6 +27,18 @@ pub(crate) enum DataCommand {
         tutelage data read books/ --out data/books --set compression=zst\n  \
         tutelage data read crawl/ --out data/read --shard $((SLURM_ARRAY_TASK_ID+1))/64\n\n{COMMON}"))]
     Read(StageArgs),
+    /// Published heuristic filters: Gopher, C4, FineWeb, RefinedWeb, SlimPajama; every threshold a setting
+    #[command(after_help = format!("Examples:\n  tutelage data rules data/read --out data/rules\n  \
+        tutelage data rules data/read --out data/rules --set preset=gopher --set gopher_quality.min_words=30\n  \
+        tutelage data rules zh/*.jsonl.gz --out data/rules --set by_language.zh.gopher_quality.min_stop_words=1\n\n\
+        Settings (docs/data.md has every threshold):\n  \
+        preset=fineweb            gopher, c4, fineweb, dclm-refinedweb, slimpajama, internlm2\n  \
+        language=auto             code of the language; auto: the field 'language', or what the text looks like\n  \
+        order=[...]               which rules, in which order: gopher_quality, gopher_repetition, c4, mc4_paragraphs,\n                            \
+        fineweb, refinedweb_quality, refinedweb_repetition, refinedweb_lines, slimpajama, signs\n  \
+        RULE.THRESHOLD=X          as in c4.min_sentences=3; by_language.CODE.RULE.THRESHOLD, by_domain.NAME.RULE...\n  \
+        domain_field=domain       by which by_domain is chosen\n\n{COMMON}"))]
+    Rules(StageArgs),
 }
 
 #[derive(Debug, Args)]
@@ -55,6 +67,7 @@ fn shard(text: &str) -> Result<ShardOf, String> {
 pub(crate) fn data(what: DataCommand, engine: &EngineChoice) -> Result<ExitCode, Failure> {
     match what {
         DataCommand::Read(args) => stage(StageName::Read, &args, engine),
+        DataCommand::Rules(args) => stage(StageName::Rules, &args, engine),
     }
 }
 

@@ -46,7 +46,8 @@ impl DocumentStage for Sieve {
             stop.raise();
         }
         tally.add("seen", 1);
-        if at.index % 7 == 3 { Err(Reason::Empty) } else { Ok(record.note("at", &at.index)) }
+        record.note("at", &at.index);
+        if at.index % 7 == 3 { Err(Reason::Empty) } else { Ok(()) }
     }
 }
 
