@@ -47,6 +47,9 @@ impl Default for GopherRepetition {
 }
 
 /// Memory of the counts.
+///
+/// Most n-grams stand in a text once, and it takes one count of pairs of words, and one of bytes, to know which do: only the
+/// others are counted for every n.
 #[derive(Debug, Default)]
 pub(super) struct Repetition {
     seen: Seen,
@@ -55,7 +58,16 @@ pub(super) struct Repetition {
     hashes: Vec<u64>,
     /// Of all words before each, and the bytes in them.
     before: Vec<(u64, usize)>,
+    /// The words, end to end.
+    bytes: Vec<u8>,
+    /// Words that begin a pair which stands there again.
+    pairs: Vec<u32>,
+    /// Of each word, whether the bytes from it on stand there again, at the beginning of another word.
+    again: Vec<bool>,
 }
+
+/// Bytes that are compared to find `again`.
+const LOOK: usize = 8;
 
 impl GopherRepetition {
     pub(super) fn check(
@@ -134,15 +146,39 @@ impl Repetition {
     fn begin(&mut self, text: &str, words: &[Word]) {
         self.hashes.clear();
         self.before.clear();
-        let (mut hash, mut bytes) = (0, 0);
-        self.before.push((hash, bytes));
+        self.bytes.clear();
+        let mut hash = 0;
+        self.before.push((hash, 0));
         for word in words {
             let spelling = word.of(text).as_bytes();
-            self.hashes.push(Rolling::extend(0, spelling));
-            hash = self.rolling.join(hash, *self.hashes.last().unwrap_or(&0), spelling.len());
-            bytes += spelling.len();
-            self.before.push((hash, bytes));
+            let own = Rolling::extend(0, spelling);
+            self.hashes.push(own);
+            hash = self.rolling.join(hash, own, spelling.len());
+            self.bytes.extend_from_slice(spelling);
+            self.before.push((hash, self.bytes.len()));
         }
+        let n = words.len() as u32;
+        self.seen.clear(words.len());
+        let pair = |hashes: &[u64], at: u32| mix(hashes[at as usize], hashes[at as usize + 1]);
+        let hashes = &self.hashes;
+        let seen = &mut self.seen;
+        (1..n).for_each(|at| {
+            seen.add(pair(hashes, at - 1));
+        });
+        self.pairs.clear();
+        self.pairs.extend((1..n).map(|at| at - 1).filter(|&at| seen.count(pair(hashes, at)) > 1));
+        seen.clear(words.len());
+        let (bytes, before) = (&self.bytes, &self.before);
+        // What ends before there are so many bytes is looked at whatever it is.
+        let look = |at: u32| {
+            let from = before[at as usize].1;
+            bytes.get(from..from + LOOK).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)
+        };
+        (0..n).filter_map(look).for_each(|key| {
+            seen.add(key);
+        });
+        self.again.clear();
+        self.again.extend((0..n).map(|at| look(at).is_none_or(|key| seen.count(key) > 1)));
     }
 
     /// Characters of the most frequent n-gram, spaces included, times how often it stands there; of several the first.
@@ -151,15 +187,19 @@ impl Repetition {
             return 0;
         }
         let grams = words.len() - n + 1;
-        self.seen.clear(grams);
-        let hash = |hashes: &[u64], at: usize| hashes[at..at + n].iter().fold(n as u64, |all, &one| mix(all, one));
-        let mut most = 0;
-        for at in 0..grams {
-            most = most.max(self.seen.add(hash(&self.hashes, at)));
-        }
+        let hash = |hashes: &[u64], at: u32| {
+            hashes[at as usize..at as usize + n].iter().fold(n as u64, |all, &one| mix(all, one))
+        };
+        let (hashes, seen) = (&self.hashes, &mut self.seen);
+        // One word is no pair.
+        let all: Vec<u32> = if n == 1 { (0..grams as u32).collect() } else { Vec::new() };
+        let again = if n == 1 { &all } else { &self.pairs };
+        let again = &again[..again.partition_point(|&at| (at as usize) < grams)];
+        seen.clear(again.len());
+        let most = again.iter().map(|&at| seen.add(hash(hashes, at))).max().unwrap_or(1);
         let first = match most {
             1 => 0,
-            _ => (0..grams).find(|&at| self.seen.count(hash(&self.hashes, at)) == most).unwrap_or(0),
+            _ => again.iter().find(|&&at| seen.count(hash(hashes, at)) == most).map_or(0, |&at| at as usize),
         };
         let chars: usize = words[first..first + n].iter().map(|word| word.chars as usize).sum();
         (chars + n - 1) * most as usize
@@ -174,8 +214,9 @@ impl Repetition {
         let (mut chars, mut at) = (0, 0);
         while at + n <= words.len() {
             let ((start, from), (end, to)) = (self.before[at], self.before[at + n]);
-            let hash = self.rolling.part(start, end, to - from);
-            if self.seen.add(hash) > 1 {
+            // What is shorter than was looked at may be equal to what goes on in another way.
+            let may_be_again = self.again[at] || to - from < LOOK;
+            if may_be_again && self.seen.add(self.rolling.part(start, end, to - from)) > 1 {
                 chars += words[at..at + n].iter().map(|word| word.chars as usize).sum::<usize>();
                 at += n;
             } else {

@@ -44,11 +44,6 @@ impl Splitter<'_> {
         self.exceptions.mend(span, out, from);
     }
 
-    /// Whether the rules would split something off, or cut, if the word stood alone.
-    pub(super) fn touches(word: &str) -> bool {
-        prefix(word) > 0 || suffix(word) > 0
-    }
-
     fn exception<'t>(&self, word: &'t str, out: &mut Vec<&'t str>) -> bool {
         let Some(pieces) = self.exceptions.get(word) else { return false };
         let mut at = 0;

@@ -10,6 +10,8 @@ use super::web::WebAddress;
 pub(super) struct Exceptions {
     pieces: FxHashMap<&'static str, Vec<u8>>,
     longest: usize,
+    /// Bit sets of what the words look like, for a look before the map.
+    traits: Vec<u64>,
     /// Those that the rules would cut somewhere, by the first piece of that: their words, and themselves. They are put together again
     /// after the cut.
     cut: FxHashMap<&'static str, Vec<(Vec<&'static str>, &'static str)>>,
@@ -17,6 +19,17 @@ pub(super) struct Exceptions {
 
 /// `=` or `-` (for every language or for English alone), the word, the bytes of its pieces.
 const LIST: &str = include_str!("english.tsv");
+
+/// Bits of `traits`.
+const TRAITS: usize = 1 << 14;
+
+/// Which bit: of the first, second and last byte and the length.
+fn trait_of(word: &str) -> Option<usize> {
+    let bytes = word.as_bytes();
+    let (first, last) = (usize::from(*bytes.first()?), usize::from(*bytes.last()?));
+    let second = usize::from(*bytes.get(1).unwrap_or(&0));
+    Some((first * 389 + second * 67 + last * 7 + bytes.len() * 1021) % TRAITS)
+}
 
 impl Exceptions {
     pub(super) fn english() -> Self {
@@ -28,7 +41,7 @@ impl Exceptions {
     }
 
     fn of(is_used: impl Fn(&str) -> bool) -> Self {
-        let mut exceptions = Self { pieces: FxHashMap::default(), longest: 0, cut: FxHashMap::default() };
+        let mut exceptions = Self::none();
         for line in LIST.lines() {
             let mut columns = line.split('\t');
             let (Some(mark), Some(word), Some(lens)) = (columns.next(), columns.next(), columns.next()) else { continue };
@@ -36,21 +49,28 @@ impl Exceptions {
                 let lens = lens.split(',').filter_map(|len| len.parse().ok()).collect();
                 exceptions.longest = exceptions.longest.max(word.len());
                 exceptions.pieces.insert(word, lens);
+                let at = trait_of(word).unwrap_or(0);
+                exceptions.traits[at / 64] |= 1 << (at % 64);
             }
         }
         exceptions.find_cut();
         exceptions
     }
 
+    fn none() -> Self {
+        let traits = vec![0; TRAITS / 64];
+        Self { pieces: FxHashMap::default(), longest: 0, traits, cut: FxHashMap::default() }
+    }
+
     fn find_cut(&mut self) {
-        let none = Self { pieces: FxHashMap::default(), longest: 0, cut: FxHashMap::default() };
+        let none = Self::none();
         let web = WebAddress::new();
         let mut words: Vec<&'static str> = self.pieces.keys().copied().collect();
         words.sort_unstable();
         for word in words {
             let mut cut = Vec::new();
             Splitter { exceptions: &none, web: &web, is_english: true }.split(word, &mut cut);
-            if cut.len() > 1 || Splitter::touches(word) {
+            if cut.len() > 1 {
                 self.cut.entry(cut[0]).or_default().push((cut, word));
             }
         }
@@ -58,7 +78,8 @@ impl Exceptions {
 
     /// Bytes of the pieces of `word`, if it is one.
     pub(super) fn get(&self, word: &str) -> Option<&[u8]> {
-        if word.len() > self.longest {
+        let at = trait_of(word)?;
+        if word.len() > self.longest || self.traits[at / 64] >> (at % 64) & 1 == 0 {
             return None;
         }
         self.pieces.get(word).map(Vec::as_slice)
@@ -66,7 +87,7 @@ impl Exceptions {
 
     /// Puts exceptions together again that were cut: `words[from..]` are those of one span, which lie end to end in it.
     pub(super) fn mend<'t>(&self, span: &'t str, words: &mut Vec<&'t str>, from: usize) {
-        if self.cut.is_empty() || !words[from..].iter().any(|word| self.cut.contains_key(word)) {
+        if words.len() < from + 2 || !words[from..].iter().any(|word| self.cut.contains_key(word)) {
             return;
         }
         // The longest first, and of those the first; what overlaps one that was looked at is left.
