@@ -6,8 +6,9 @@
 //! - [`Job`] carries out a [`DocumentStage`], which looks at each document alone, with many threads, in one order, and
 //!   goes on inside a file after it was stopped or killed. It leaves a [`Manifest`].
 //! - [`Reason`]: every reason a document is dropped for.
-//! - [`Read`], [`Rules`]: the stages.
+//! - [`Read`], [`Rules`], [`dedup()`]: the stages.
 
+mod dedup;
 mod error;
 mod input;
 mod job;
@@ -18,6 +19,7 @@ mod record;
 mod rules;
 mod words;
 
+pub use dedup::{Bands, DedupMethod, DedupSettings, Keep, dedup};
 pub use error::CorpusError;
 pub use job::{At, Compression, DocumentStage, Job, JobSettings, Outcome, ShardOf, Tally, read_manifest};
 pub use manifest::{Damage, InputRecord, Manifest, OutputRecord};

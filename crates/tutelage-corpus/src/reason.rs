@@ -63,6 +63,9 @@ pub enum Reason {
     DupWords(u8),
     NothingLeft,
     WordsRemoved,
+    // Copies.
+    NearDuplicate,
+    ExactDuplicate,
     // SlimPajama.
     ShortDoc,
     // Separators, abnormal characters, punctuation.
@@ -150,6 +153,8 @@ impl fmt::Display for Reason {
             Self::DupWords(n) => return write!(f, "dup_{n}_words"),
             Self::NothingLeft => "nothing_left",
             Self::WordsRemoved => "words_removed",
+            Self::NearDuplicate => "near_duplicate",
+            Self::ExactDuplicate => "exact_duplicate",
             Self::ShortDoc => "short_doc",
             Self::TooManyLineBreaks => "too_many_line_breaks",
             Self::TooManySeparators => "too_many_separators",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
-use tutelage_corpus::{DocumentStage, Job, JobSettings, Outcome, Read, Rules, ShardOf};
+use tutelage_corpus::{DedupSettings, DocumentStage, Job, JobSettings, Outcome, Read, Rules, ShardOf, dedup};
 use tutelage_run::{Observer, StopFlag};
 
 use crate::load::apply;
@@ -19,6 +19,8 @@ pub enum StageName {
     Read,
     /// Heuristic filters.
     Rules,
+    /// Of copies one is kept.
+    Dedup,
 }
 
 /// One stage, and where from and where to.
@@ -57,6 +59,11 @@ pub fn data_stage(
             settings::<NoSettings>(table)?;
             carry_out.documents(&Read)
         }
+        StageName::Dedup => {
+            let settings: DedupSettings = settings(table)?;
+            let job = carry_out.job();
+            Ok(dedup(&job, &settings, carry_out.observer, stop)?)
+        }
         StageName::Rules => carry_out.documents(&Rules::new(settings(table)?)?),
     }
 }
@@ -72,11 +79,14 @@ struct CarryOut<'a> {
     stop: &'a StopFlag,
 }
 
-impl CarryOut<'_> {
-    fn documents<S: DocumentStage>(&mut self, stage: &S) -> Result<Outcome, RecipeError> {
+impl<'a> CarryOut<'a> {
+    fn job(&self) -> Job<'a> {
         let StageRequest { inputs, out, shard, .. } = *self.request;
-        let job = Job { inputs, out, shard, settings: self.job, threads: self.threads, commit_every: COMMIT_EVERY };
-        Ok(job.run(stage, self.observer, self.stop)?)
+        Job { inputs, out, shard, settings: self.job, threads: self.threads, commit_every: COMMIT_EVERY }
+    }
+
+    fn documents<S: DocumentStage>(&mut self, stage: &S) -> Result<Outcome, RecipeError> {
+        Ok(self.job().run(stage, self.observer, self.stop)?)
     }
 }
 

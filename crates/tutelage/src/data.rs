@@ -39,6 +39,22 @@ pub(crate) enum DataCommand {
         RULE.THRESHOLD=X          as in c4.min_sentences=3; by_language.CODE.RULE.THRESHOLD, by_domain.NAME.RULE...\n  \
         domain_field=domain       by which by_domain is chosen\n\n{COMMON}"))]
     Rules(StageArgs),
+    /// Of documents that are copies, exact or near, one is kept
+    #[command(after_help = format!("Examples:\n  tutelage data dedup data/rules --out data/dedup\n  \
+        tutelage data dedup data/rules --out data/dedup --set threshold=0.8 --set keep=longest --set note_copies=true\n  \
+        tutelage data dedup data/read --out data/exact --set method=exact\n\n\
+        Settings:\n  \
+        method=minhash            or exact: the same text\n  \
+        n_gram=5                  words of a shingle\n  \
+        hashes=128                hash functions, at most\n  \
+        threshold=0.7             similarity from which on documents are likely to be found; the manifest has the curve\n  \
+        bands=, rows=             in place of those that follow from the threshold\n  \
+        keep=newest               or first, longest\n  \
+        date_field=date           by which the newest is known\n  \
+        note_copies=false         give what is kept the field 'copies', the size of its cluster\n  \
+        memory_bytes=1073741824   for sorting\n  \
+        seed=1                    of the hash functions\n\n{COMMON}"))]
+    Dedup(StageArgs),
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +83,7 @@ fn shard(text: &str) -> Result<ShardOf, String> {
 pub(crate) fn data(what: DataCommand, engine: &EngineChoice) -> Result<ExitCode, Failure> {
     match what {
         DataCommand::Read(args) => stage(StageName::Read, &args, engine),
+        DataCommand::Dedup(args) => stage(StageName::Dedup, &args, engine),
         DataCommand::Rules(args) => stage(StageName::Rules, &args, engine),
     }
 }

@@ -58,10 +58,11 @@ impl Block {
                 Err(fault) => block.damage(settings, item.place, fault),
                 Ok(mut record) => {
                     block.tally.add("repaired_surrogates", u64::from(record.is_repaired()));
-                    match stage.apply(worker, &mut record, At { index, ..first }, &mut block.tally) {
+                    let at = At { index, ..first };
+                    match stage.apply(worker, &mut record, at, &mut block.tally) {
                         Ok(()) => {
                             block.kept += 1;
-                            record.write(&mut block.kept_bytes);
+                            stage.write(worker, &record, at, &mut block.kept_bytes);
                         }
                         Err(reason) => block.drop_record(settings, record, reason),
                     }

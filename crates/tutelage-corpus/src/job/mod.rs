@@ -62,6 +62,16 @@ pub trait DocumentStage: Sync {
         tally: &mut Tally,
     ) -> Result<(), Reason>;
 
+    /// Appends a document that is kept to the output.
+    fn write(&self, _worker: &mut Self::Worker, record: &Record, _at: At, out: &mut Vec<u8>) {
+        record.write(out);
+    }
+
+    /// Ending of the files it writes, before that of the compression.
+    fn ending(&self) -> &'static str {
+        ".jsonl"
+    }
+
     /// What the finished manifest should warn of, beside that nothing was kept.
     fn warnings(&self, _manifest: &Manifest) -> Vec<String> {
         Vec::new()
@@ -143,6 +153,24 @@ impl Job<'_> {
         let seconds = begun.elapsed().as_secs_f64();
         observer.event(&Event::StageFinished { stage: stage.name(), result: &result, seconds });
         Ok(Outcome::Done(Box::new(manifest)))
+    }
+
+    /// The outcome, if the folder holds this job, done.
+    ///
+    /// # Errors
+    /// When the folder holds something else.
+    pub(crate) fn done<S: DocumentStage>(
+        &self,
+        stage: &S,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Outcome>, CorpusError> {
+        let found = discover(self.inputs)?;
+        let record = JobRecord::new(stage.name(), self.shard, self.all_settings(stage), &found.units);
+        let manifest = record.finished(self.out)?;
+        if manifest.is_some() {
+            observer.event(&Event::StageKept { stage: stage.name() });
+        }
+        Ok(manifest.map(|manifest| Outcome::Done(Box::new(manifest))))
     }
 
     fn all_settings<S: DocumentStage>(&self, stage: &S) -> serde_json::Value {

@@ -158,7 +158,7 @@ impl<'u, S: DocumentStage> Pool<'_, 'u, S> {
         while held.is_none() {
             let place = self.next.fetch_add(1, Ordering::Relaxed);
             let Some((number, unit)) = self.units.get(place) else { return Ok(None) };
-            let writing = Writing::open(self.job, unit, *number, self.work)?;
+            let writing = Writing::open(self.job, self.stage.ending(), unit, *number, self.work)?;
             if writing.record.is_done() {
                 lock(&self.done)[place] = Some(writing.record);
                 continue;

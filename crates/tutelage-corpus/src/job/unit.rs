@@ -84,9 +84,15 @@ pub(super) struct Writing {
 const COMMIT_BYTES: u64 = 256 << 20;
 
 impl Writing {
-    pub(super) fn open(job: &Job<'_>, unit: &Unit, number: u32, work: &Path) -> Result<Self, CorpusError> {
+    pub(super) fn open(
+        job: &Job<'_>,
+        ending: &str,
+        unit: &Unit,
+        number: u32,
+        work: &Path,
+    ) -> Result<Self, CorpusError> {
         let record = UnitRecord::read(work, number)?;
-        let file = format!("{number:05}-{}.jsonl{}", stem(unit), job.settings.compression.ending());
+        let file = format!("{number:05}-{}{ending}{}", stem(unit), job.settings.compression.ending());
         let keep_dropped = job.settings.keep_dropped;
         let mut writing = Self {
             work: work.to_path_buf(),

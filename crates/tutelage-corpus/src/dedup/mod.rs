@@ -1,0 +1,178 @@
+//! The stage `dedup`: of documents that are copies one is kept.
+//!
+//! A first pass turns every document into a row of keys; documents that share a key are joined to clusters; a second pass writes
+//! what is kept. The passes are jobs like any other, so both go on inside a file; the clusters between them are a function
+//! of the rows, whatever the number of threads.
+
+mod bands;
+mod clusters;
+mod date;
+mod drops;
+mod minhash;
+mod rows;
+mod settings;
+mod shingles;
+#[cfg(test)]
+mod tests;
+
+pub use bands::Bands;
+pub use settings::{DedupMethod, DedupSettings, Keep};
+
+use std::path::Path;
+
+use tutelage_run::{Event, FileError, MappedFile, Observer, StopFlag, remove_folder};
+
+use crate::job::{Compression, Job, JobSettings, Outcome, ShardOf, read_manifest};
+use crate::{CorpusError, Manifest};
+use clusters::{Sets, join_by_keys};
+use drops::{Copies, Drops};
+use rows::Rows;
+
+/// The settings with what follows from them.
+fn settings_of(settings: &DedupSettings, bands: Bands) -> serde_json::Value {
+    let mut all = serde_json::to_value(settings).unwrap_or_default();
+    all["bands"] = bands.bands.into();
+    all["rows"] = bands.rows.into();
+    if settings.method == DedupMethod::Minhash {
+        all["probability"] = bands.curve().into_iter().map(|(s, p)| serde_json::json!([s, p])).collect();
+    }
+    // How much memory sorting may take changes nothing of what comes out.
+    if let Some(map) = all.as_object_mut() {
+        map.remove("memory_bytes");
+    }
+    all
+}
+
+/// Carries out the stage, or goes on with it.
+///
+/// # Errors
+/// When a setting cannot be, only a part of the inputs is asked for, an intermediate is damaged, or the system refuses.
+pub fn dedup(
+    job: &Job<'_>,
+    settings: &DedupSettings,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Outcome, CorpusError> {
+    if job.shard.is_part() {
+        return Err(CorpusError::request(
+            "--shard: copies may lie in different parts, so 'dedup' reads all of them; shard the stages before and after it",
+        ));
+    }
+    let rows = Rows::new(settings)?;
+    let resolved = settings_of(settings, settings.resolved_bands()?);
+    let drops = |copies: Copies| Drops::new(settings, resolved.clone(), copies);
+    if let Some(outcome) = job.done(&drops(Copies::default()), observer)? {
+        return Ok(outcome);
+    }
+    let work = job.out.join(".dedup");
+    let intermediate = JobSettings { compression: Compression::None, keep_dropped: false, ..job.settings.clone() };
+    let first = Job { out: &work, settings: &intermediate, shard: ShardOf::ALL, ..*job };
+    let Outcome::Done(found) = first.run(&rows, observer, stop)? else { return Ok(Outcome::Stopped) };
+    let copies = copies(&work, &rows, settings, job.threads, observer, stop)?;
+    let Some(copies) = copies else { return Ok(Outcome::Stopped) };
+    if settings.keep == Keep::Newest
+        && let Some(&without) = found.counts.get("dedup_documents_without_date")
+        && without > 0
+    {
+        let text = format!(
+            "{without} of {} documents have no date in '{}': of copies without one the first is kept (keep = newest)",
+            found.read, settings.date_field
+        );
+        observer.event(&Event::Note(&text));
+    }
+    let outcome = job.run(&drops(copies), observer, stop)?;
+    if matches!(outcome, Outcome::Done(_)) {
+        remove_folder(&work)?;
+    }
+    Ok(outcome)
+}
+
+/// Joins the documents whose rows share keys; nothing when it was asked to stop.
+fn copies(
+    work: &Path,
+    rows: &Rows<'_>,
+    settings: &DedupSettings,
+    threads: usize,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Option<Copies>, CorpusError> {
+    let manifest = read_manifest(work)?;
+    let files = RowFiles::open(work, &manifest, rows.row_bytes())?;
+    let n = files.n_documents;
+    let mut sets = Sets::new(n);
+    let stage = "dedup: clusters";
+    let n_keys = if settings.method == DedupMethod::Exact { 1 } else { rows.n_keys() };
+    let detail = format!("{n} documents, {n_keys} keys each");
+    observer.event(&Event::StageStarted { stage, detail: &detail, total: Some(n_keys as u64), done: 0 });
+    let begun = std::time::Instant::now();
+    match settings.method {
+        DedupMethod::Minhash => {
+            for from in 0..n_keys {
+                if stop.is_raised() {
+                    return Ok(None);
+                }
+                join_by_keys(&mut sets, settings.memory_bytes, threads, || files.keys(|keys| number(keys, from)));
+                observer.event(&Event::Progress { done: from as u64 + 1, note: "" });
+            }
+        }
+        DedupMethod::Exact => {
+            let whole = |keys: &[u8]| u128::from(number(keys, 0)) | u128::from(number(keys, 1)) << 64;
+            join_by_keys(&mut sets, settings.memory_bytes, threads, || files.keys(whole));
+        }
+    }
+    let ranks = files.rows().map(|(document, rank, _)| (document, rank));
+    let copies = Copies::new(files.units.clone(), n, &mut sets, ranks);
+    let result = format!("{} clusters of copies", copies.n_clusters());
+    let seconds = begun.elapsed().as_secs_f64();
+    observer.event(&Event::StageFinished { stage, result: &result, seconds });
+    Ok(Some(copies))
+}
+
+/// The rows of every unit.
+struct RowFiles {
+    files: Vec<MappedFile>,
+    /// Names of the units, and the number of the first document of each.
+    units: Vec<(String, u32)>,
+    n_documents: u32,
+    row_bytes: usize,
+}
+
+impl RowFiles {
+    fn open(work: &Path, manifest: &Manifest, row_bytes: usize) -> Result<Self, CorpusError> {
+        let (mut files, mut units, mut next) = (Vec::new(), Vec::new(), 0u64);
+        for (input, output) in manifest.inputs.iter().zip(&manifest.outputs) {
+            let path = work.join(&output.file);
+            let file = MappedFile::open(&path)?;
+            if tutelage_run::hash_bytes(file.bytes()) != output.hash {
+                let found = "is not what was written: it was damaged; remove the folder to make it again";
+                return Err(FileError::content(&path, found).into());
+            }
+            files.push(file);
+            units.push((input.file.clone(), next as u32));
+            next += input.read;
+        }
+        let n_documents = u32::try_from(next).map_err(|_| {
+            CorpusError::request(format!("{next} documents at once; 'dedup' takes up to {}: split the inputs", u32::MAX))
+        })?;
+        Ok(Self { files, units, n_documents, row_bytes })
+    }
+
+    /// Number, rank and keys of every document, in order.
+    fn rows(&self) -> impl Iterator<Item = (u32, u64, &[u8])> {
+        self.files.iter().zip(&self.units).flat_map(|(file, (_, first))| {
+            file.bytes().chunks_exact(self.row_bytes).map(move |row| {
+                let (head, keys) = row.split_at(16);
+                (first + number(head, 0) as u32, number(head, 1), keys)
+            })
+        })
+    }
+
+    /// One key of every document.
+    fn keys<K>(&self, key: impl Fn(&[u8]) -> K) -> impl Iterator<Item = (K, u32)> {
+        self.rows().map(move |(document, _, keys)| (key(keys), document))
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(8 * at..8 * at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
