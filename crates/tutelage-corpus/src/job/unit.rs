@@ -218,10 +218,12 @@ fn stem(unit: &Unit) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let folder = unit.files.len() > 1;
     let of = if folder { unit.root.file_name().map_or(name.clone(), |name| name.to_string_lossy()) } else { name };
-    // Numbers of stages before do not pile up.
-    let stem = of.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches('-');
-    let stem = if stem.is_empty() { &of } else { stem };
-    let stem = stem.strip_suffix(".gz").or_else(|| stem.strip_suffix(".zst")).unwrap_or(stem);
+    let stem = of.strip_suffix(".gz").or_else(|| of.strip_suffix(".zst")).unwrap_or(&of);
     let stem = if folder { stem } else { stem.rsplit_once('.').map_or(stem, |(stem, _)| stem) };
+    // Numbers of stages before do not pile up.
+    let stem = match stem.split_once('-') {
+        Some((number, rest)) if number.len() == 5 && number.bytes().all(|byte| byte.is_ascii_digit()) => rest,
+        _ => stem,
+    };
     stem.chars().map(|c| if c.is_alphanumeric() || "_-.".contains(c) { c } else { '_' }).take(80).collect()
 }
