@@ -6,10 +6,11 @@
 //! - [`Job`] carries out a [`DocumentStage`], which looks at each document alone, with many threads, in one order, and
 //!   goes on inside a file after it was stopped or killed. It leaves a [`Manifest`].
 //! - [`Reason`]: every reason a document is dropped for.
-//! - [`Read`], [`Rules`], [`dedup()`]: the stages.
+//! - [`Read`], [`format()`], [`Rules`], [`dedup()`]: the stages.
 
 mod dedup;
 mod error;
+mod format;
 mod input;
 mod job;
 mod manifest;
@@ -21,6 +22,7 @@ mod words;
 
 pub use dedup::{Bands, DedupMethod, DedupSettings, Keep, dedup};
 pub use error::CorpusError;
+pub use format::{Focus, FormatSettings, format};
 pub use job::{At, Compression, DocumentStage, Job, JobSettings, Outcome, ShardOf, Tally, read_manifest};
 pub use manifest::{Damage, InputRecord, Manifest, OutputRecord};
 pub use read::Read;

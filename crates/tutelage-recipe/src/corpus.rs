@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
-use tutelage_corpus::{DedupSettings, DocumentStage, Job, JobSettings, Outcome, Read, Rules, ShardOf, dedup};
+use tutelage_corpus::{DedupSettings, DocumentStage, FormatSettings, Job, JobSettings, Outcome, Read, Rules, ShardOf, dedup, format};
 use tutelage_run::{Observer, StopFlag};
 
 use crate::load::apply;
@@ -17,6 +17,8 @@ use crate::{EngineChoice, RecipeError};
 pub enum StageName {
     /// Files of every kind become JSONL.
     Read,
+    /// Pages become texts, texts are written in one way.
+    Format,
     /// Heuristic filters.
     Rules,
     /// Of copies one is kept.
@@ -58,6 +60,11 @@ pub fn data_stage(
         StageName::Read => {
             settings::<NoSettings>(table)?;
             carry_out.documents(&Read)
+        }
+        StageName::Format => {
+            let settings: FormatSettings = settings(table)?;
+            let job = carry_out.job();
+            Ok(format(&job, &settings, carry_out.observer, stop)?)
         }
         StageName::Dedup => {
             let settings: DedupSettings = settings(table)?;

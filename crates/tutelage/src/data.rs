@@ -27,6 +27,21 @@ pub(crate) enum DataCommand {
         tutelage data read books/ --out data/books --set compression=zst\n  \
         tutelage data read crawl/ --out data/read --shard $((SLURM_ARRAY_TASK_ID+1))/64\n\n{COMMON}"))]
     Read(StageArgs),
+    /// Pages become texts; texts are written in one way; languages are found; copies of a text are dropped
+    #[command(after_help = format!("Examples:\n  tutelage data format data/read --out data/format\n  \
+        tutelage data format data/read --out data/format --set 'languages=[\"en\",\"zh\"]' --set min_language_score=0.65\n\n\
+        Settings:\n  \
+        focus=precision           of the main text of pages; or balanced, recall\n  \
+        max_html_bytes=8388608    larger pages are dropped\n  \
+        max_html_depth=500        deeper pages are dropped\n  \
+        mojibake=true             repair text that was decoded in the wrong way\n  \
+        nfc=true                  Unicode's form NFC\n  \
+        whitespace=true           line ends and spaces of one kind, no controls\n  \
+        language=true             note 'language' and 'language_score'\n  \
+        languages=[]              keep these only\n  \
+        min_language_score=0      keep what is at least this certain\n  \
+        exact_duplicates=true     of documents with the same text keep the first\n\n{COMMON}"))]
+    Format(StageArgs),
     /// Published heuristic filters: Gopher, C4, FineWeb, RefinedWeb, SlimPajama; every threshold a setting
     #[command(after_help = format!("Examples:\n  tutelage data rules data/read --out data/rules\n  \
         tutelage data rules data/read --out data/rules --set preset=gopher --set gopher_quality.min_words=30\n  \
@@ -83,6 +98,7 @@ fn shard(text: &str) -> Result<ShardOf, String> {
 pub(crate) fn data(what: DataCommand, engine: &EngineChoice) -> Result<ExitCode, Failure> {
     match what {
         DataCommand::Read(args) => stage(StageName::Read, &args, engine),
+        DataCommand::Format(args) => stage(StageName::Format, &args, engine),
         DataCommand::Dedup(args) => stage(StageName::Dedup, &args, engine),
         DataCommand::Rules(args) => stage(StageName::Rules, &args, engine),
     }

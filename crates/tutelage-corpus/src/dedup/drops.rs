@@ -69,14 +69,20 @@ impl Copies {
 /// Drops what is a copy of something that is kept.
 #[derive(Debug)]
 pub(super) struct Drops<'s> {
+    name: &'static str,
     settings: &'s DedupSettings,
     resolved: serde_json::Value,
     copies: Copies,
 }
 
 impl<'s> Drops<'s> {
-    pub(super) fn new(settings: &'s DedupSettings, resolved: serde_json::Value, copies: Copies) -> Self {
-        Self { settings, resolved, copies }
+    pub(super) fn new(
+        name: &'static str,
+        settings: &'s DedupSettings,
+        resolved: serde_json::Value,
+        copies: Copies,
+    ) -> Self {
+        Self { name, settings, resolved, copies }
     }
 }
 
@@ -84,7 +90,7 @@ impl DocumentStage for Drops<'_> {
     type Worker = ();
 
     fn name(&self) -> &'static str {
-        "dedup"
+        self.name
     }
 
     fn settings(&self) -> serde_json::Value {

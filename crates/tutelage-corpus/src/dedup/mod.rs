@@ -58,12 +58,33 @@ pub fn dedup(
             "--shard: copies may lie in different parts, so 'dedup' reads all of them; shard the stages before and after it",
         ));
     }
-    let rows = Rows::new(settings)?;
     let resolved = settings_of(settings, settings.resolved_bands()?);
-    let drops = |copies: Copies| Drops::new(settings, resolved.clone(), copies);
-    if let Some(outcome) = job.done(&drops(Copies::default()), observer)? {
+    if let Some(outcome) = job.done(&Drops::new("dedup", settings, resolved, Copies::default()), observer)? {
         return Ok(outcome);
     }
+    drop_copies(job, "dedup", settings, |manifest| manifest, observer, stop)
+}
+
+/// Of documents with the same text keeps the first, as the end of another stage, whose manifest `finish` makes.
+pub(crate) fn drop_exact_copies(
+    job: &Job<'_>,
+    finish: impl FnOnce(Manifest) -> Manifest,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Outcome, CorpusError> {
+    let settings = DedupSettings { method: DedupMethod::Exact, keep: Keep::First, ..DedupSettings::default() };
+    drop_copies(job, "exact copies", &settings, finish, observer, stop)
+}
+
+fn drop_copies(
+    job: &Job<'_>,
+    name: &'static str,
+    settings: &DedupSettings,
+    finish: impl FnOnce(Manifest) -> Manifest,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Outcome, CorpusError> {
+    let rows = Rows::new(settings)?;
     let work = job.out.join(".dedup");
     let intermediate = JobSettings { compression: Compression::None, keep_dropped: false, ..job.settings.clone() };
     let first = Job { out: &work, settings: &intermediate, shard: ShardOf::ALL, ..*job };
@@ -80,7 +101,8 @@ pub fn dedup(
         );
         observer.event(&Event::Note(&text));
     }
-    let outcome = job.run(&drops(copies), observer, stop)?;
+    let resolved = settings_of(settings, settings.resolved_bands()?);
+    let outcome = job.run_and(&Drops::new(name, settings, resolved, copies), finish, observer, stop)?;
     if matches!(outcome, Outcome::Done(_)) {
         remove_folder(&work)?;
     }

@@ -124,6 +124,17 @@ impl Job<'_> {
         observer: &mut dyn Observer,
         stop: &StopFlag,
     ) -> Result<Outcome, CorpusError> {
+        self.run_and(stage, |manifest| manifest, observer, stop)
+    }
+
+    /// The same, where the manifest is a part of another one.
+    pub(crate) fn run_and<S: DocumentStage>(
+        &self,
+        stage: &S,
+        finish: impl FnOnce(Manifest) -> Manifest,
+        observer: &mut dyn Observer,
+        stop: &StopFlag,
+    ) -> Result<Outcome, CorpusError> {
         let begun = Instant::now();
         let found = discover(self.inputs)?;
         let record = JobRecord::new(stage.name(), self.shard, self.all_settings(stage), &found.units);
@@ -141,7 +152,7 @@ impl Job<'_> {
         let Some(units) = pool::run(self, stage, &work, &mine, observer, stop)? else {
             return Ok(Outcome::Stopped);
         };
-        let mut manifest = self.manifest(stage, &record, units)?;
+        let mut manifest = finish(self.manifest(stage, &record, units)?);
         manifest.warnings = warnings(stage, &manifest);
         for warning in &manifest.warnings {
             observer.event(&Event::Note(&format!("warning: {warning}")));
