@@ -63,7 +63,9 @@ fn faults_of(name: &str, text: &str) -> Vec<String> {
     if !text.starts_with("//!") {
         faults.push(format!("{name}: does not say first what it is for (//!)"));
     }
-    if text.lines().count() > MAX_LINES {
+    // Tables are made by scripts, not read.
+    let is_made = text.lines().next().is_some_and(|line| line.contains("made by `"));
+    if text.lines().count() > MAX_LINES && !is_made {
         faults.push(format!("{name}: over {MAX_LINES} lines; one idea per file"));
     }
     if name == "xtask/src/tidy.rs" {

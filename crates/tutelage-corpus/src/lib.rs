@@ -5,26 +5,32 @@
 //! - `input`: JSONL, texts, WARC and WET, plain or compressed, as chunks of raw items; damage is an item too.
 //! - [`Job`] carries out a [`DocumentStage`], which looks at each document alone, with many threads, in one order, and
 //!   goes on inside a file after it was stopped or killed. It leaves a [`Manifest`].
+//! - [`merge()`]: parts of a job become one. [`stats()`], [`sample()`], [`diff()`]: looking.
 //! - [`Reason`]: every reason a document is dropped for.
-//! - [`Read`], [`format()`], [`Rules`], [`dedup()`]: the stages.
+//! - [`Read`], [`format()`], [`Rules`], [`dedup()`], [`Safety`]: the stages.
 
 mod dedup;
 mod error;
 mod format;
 mod input;
 mod job;
+mod look;
 mod manifest;
+mod merge;
 mod read;
 mod reason;
 mod record;
 mod rules;
+mod safety;
 mod words;
 
 pub use dedup::{Bands, DedupMethod, DedupSettings, Keep, dedup};
 pub use error::CorpusError;
 pub use format::{Focus, FormatSettings, format};
 pub use job::{At, Compression, DocumentStage, Job, JobSettings, Outcome, ShardOf, Tally, read_manifest};
+pub use look::{Bin, Change, Diff, Documents, Fate, Found, Histogram, Sample, Stats, diff, documents, sample, stats};
 pub use manifest::{Damage, InputRecord, Manifest, OutputRecord};
+pub use merge::merge;
 pub use read::Read;
 pub use reason::Reason;
 pub use record::{Fault, Record};
@@ -32,3 +38,4 @@ pub use rules::{
     C4, FineWeb, GopherQuality, GopherRepetition, Mc4Paragraphs, Preset, RefinedWebLines, RefinedWebQuality,
     RefinedWebRepetition, RuleName, RuleSet, Rules, RulesSettings, RulesWorker, Signs, SlimPajama,
 };
+pub use safety::{Personal, Safety, SafetySettings};

@@ -73,6 +73,9 @@ pub enum Reason {
     // Copies.
     NearDuplicate,
     ExactDuplicate,
+    // Safety.
+    BlockedDomain,
+    BlockedWords,
     // SlimPajama.
     ShortDoc,
     // Separators, abnormal characters, punctuation.
@@ -168,6 +171,8 @@ impl fmt::Display for Reason {
             Self::WordsRemoved => "words_removed",
             Self::NearDuplicate => "near_duplicate",
             Self::ExactDuplicate => "exact_duplicate",
+            Self::BlockedDomain => "blocked_domain",
+            Self::BlockedWords => "blocked_words",
             Self::ShortDoc => "short_doc",
             Self::TooManyLineBreaks => "too_many_line_breaks",
             Self::TooManySeparators => "too_many_separators",

@@ -6,7 +6,11 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
-use tutelage_corpus::{DedupSettings, DocumentStage, FormatSettings, Job, JobSettings, Outcome, Read, Rules, ShardOf, dedup, format};
+pub use tutelage_corpus::{
+    Bin, Change, CorpusError, Diff, Fate, JobSettings, Manifest, Outcome, Sample, ShardOf, Stats, diff, merge, sample,
+    stats,
+};
+use tutelage_corpus::{DedupSettings, DocumentStage, FormatSettings, Job, Read, Rules, Safety, dedup, format};
 use tutelage_run::{Observer, StopFlag};
 
 use crate::load::apply;
@@ -23,6 +27,8 @@ pub enum StageName {
     Rules,
     /// Of copies one is kept.
     Dedup,
+    /// Blocked domains, blocked words, personal data.
+    Safety,
 }
 
 /// One stage, and where from and where to.
@@ -71,6 +77,7 @@ pub fn data_stage(
             let job = carry_out.job();
             Ok(dedup(&job, &settings, carry_out.observer, stop)?)
         }
+        StageName::Safety => carry_out.documents(&Safety::new(settings(table)?)?),
         StageName::Rules => carry_out.documents(&Rules::new(settings(table)?)?),
     }
 }
@@ -120,7 +127,9 @@ fn settings<T: Default + Serialize + DeserializeOwned>(table: Table) -> Result<T
 }
 
 fn of_table<T: DeserializeOwned>(table: Table) -> Result<T, RecipeError> {
-    Value::Table(table).try_into().map_err(|error| RecipeError::request(format!("settings: {}", error.to_string().trim())))
+    Value::Table(table)
+        .try_into()
+        .map_err(|error| RecipeError::request(format!("settings: {}", error.to_string().trim())))
 }
 
 fn names<T: Serialize>(settings: &T) -> Vec<String> {

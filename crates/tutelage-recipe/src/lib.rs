@@ -5,13 +5,14 @@
 //! - [`plan`]: every name resolved, every number checked, every stage with its cost.
 //! - [`run`]: the stages. Each leaves a `stage.json` with the hash of what it was made from, so a second run
 //!   keeps what is done, goes on where it stopped, and refuses to mix settings.
+//! - [`corpus`]: stages over documents, each on its own.
 //! - [`inspect`]: what any file or folder of ours is, and whether it is whole. [`continue_text`] and
 //!   [`continue_file`]: a model's folder or GGUF file continues prompts. [`convert`]: a GGUF file becomes a folder.
 
 mod angles;
 mod captured;
 mod convert;
-mod corpus;
+pub mod corpus;
 mod engine;
 mod error;
 mod generate;
@@ -28,7 +29,6 @@ mod tokenizer;
 pub use angles::{Angle, AnglesRequest, angles};
 pub use captured::{CapturedTexts, captured_texts};
 pub use convert::{ConvertRequest, Converted, convert};
-pub use corpus::{StageName, StageRequest, data_stage};
 pub use engine::EngineChoice;
 pub use error::RecipeError;
 pub use generate::{
@@ -39,7 +39,6 @@ pub use inspect::{Finding, Workload, inspect};
 pub use load::{Recipe, load};
 pub use teacher::{CacheReport, cache_stats, verify_cache};
 pub use tokenizer::{BuildRequest, Compression, build_tokenizer, open_tokenizer};
-pub use tutelage_corpus::{CorpusError, Manifest as CorpusManifest, Outcome as StageOutcome, ShardOf};
 pub use tutelage_generate::{Grammar, Sampling, SpeculationStats};
 pub use tutelage_tensor::Weights;
 pub use tutelage_token::BuildSizes;

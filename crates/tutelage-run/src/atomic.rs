@@ -47,6 +47,20 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     sync_parent(to)
 }
 
+/// Makes `to` the same file as `from`, or a copy of it where one file cannot have two names.
+///
+/// # Errors
+/// When the system refuses.
+pub fn link_or_copy(from: &Path, to: &Path) -> Result<(), FileError> {
+    let temporary = beside(to);
+    let _ = fs::remove_file(&temporary);
+    if fs::hard_link(from, &temporary).is_err() {
+        fs::copy(from, &temporary).map_err(FileError::io("write", to))?;
+        File::open(&temporary).and_then(|file| file.sync_all()).map_err(FileError::io("write", to))?;
+    }
+    rename(&temporary, to)
+}
+
 /// A file that appears under its name only when it is whole.
 #[derive(Debug)]
 pub struct AtomicFile {

@@ -23,7 +23,9 @@ pub mod records;
 mod tensorboard;
 
 pub use appended::AppendedFile;
-pub use atomic::{AtomicFile, AtomicFolder, create_folder, remove_folder, rename, write_atomic, write_json};
+pub use atomic::{
+    AtomicFile, AtomicFolder, create_folder, link_or_copy, remove_folder, rename, write_atomic, write_json,
+};
 pub use error::{FileError, read_bytes, read_json, read_text};
 pub use events::{Event, Observer, Silent, StopFlag};
 pub use hash::{ContentHasher, Hash, Hasher, hash_bytes, hash_file};

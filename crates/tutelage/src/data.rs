@@ -6,10 +6,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tutelage_recipe::{CorpusManifest, EngineChoice, ShardOf, StageName, StageOutcome, StageRequest, data_stage};
+use tutelage_recipe::EngineChoice;
+use tutelage_recipe::corpus::{CorpusError, Manifest, Outcome, ShardOf, StageName, StageRequest, data_stage, merge};
 
 use crate::commands::{INTERRUPTED, print_json, stop_flag};
 use crate::failure::Failure;
+use crate::look::{DiffArgs, SampleArgs, StatsArgs, compare, sample, stats};
 use crate::progress::Progress;
 
 const COMMON: &str = "Settings of every stage (--set KEY=VALUE):\n  \
@@ -70,6 +72,46 @@ pub(crate) enum DataCommand {
         memory_bytes=1073741824   for sorting\n  \
         seed=1                    of the hash functions\n\n{COMMON}"))]
     Dedup(StageArgs),
+    /// Blocked domains, blocked words; mail addresses, IPs and telephone numbers masked
+    #[command(after_help = format!("Examples:\n  tutelage data safety data/dedup --out data/safe \\\n      \
+        --set 'blocked_domains=[\"lists/domains.txt\"]' --set 'blocked_words=[\"lists/words.txt\"]'\n  \
+        tutelage data safety data/dedup --out data/safe --set 'mask=[\"email\",\"ip\",\"phone\"]'\n\n\
+        Settings:\n  \
+        blocked_domains=[]        lists of domains, one a line; what is below them is blocked too\n  \
+        url_field=url             field that holds where a document came from\n  \
+        blocked_words=[]          lists of words, one a line\n  \
+        blocked_words_of.CODE=[]  lists for documents of that language\n  \
+        min_blocked_words=1       a document is dropped for\n  \
+        mask=[]                   email, ip, phone\n\n{COMMON}"))]
+    Safety(StageArgs),
+    /// Bring the parts of a stage together: shards of one job, or what it made of several sources
+    #[command(
+        after_help = "Examples:\n  tutelage data merge data/read\n  tutelage data merge part1 part2 --out data/read"
+    )]
+    Merge {
+        /// Folders of parts
+        #[arg(required = true)]
+        parts: Vec<PathBuf>,
+        /// The folder to write [default: the folder of the parts, if it is one]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Print the manifest as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Numbers of documents: lengths, languages, hosts, reasons, sizes of clusters of copies
+    #[command(
+        after_help = "Examples:\n  tutelage data stats data/dedup\n  tutelage data stats data/rules/dropped --json"
+    )]
+    Stats(StatsArgs),
+    /// A few documents, each as likely as any other
+    #[command(after_help = "Examples:\n  tutelage data sample data/dedup -n 3\n  \
+        tutelage data sample data/rules/dropped --dropped curly_bracket")]
+    Sample(SampleArgs),
+    /// What a stage made of documents, side by side: changed lines, and what was dropped and why
+    #[command(after_help = "Example:\n  tutelage data rules data/read --out data/rules --set keep_dropped=true\n  \
+        tutelage data diff data/read data/rules")]
+    Diff(DiffArgs),
 }
 
 #[derive(Debug, Args)]
@@ -92,13 +134,18 @@ pub(crate) struct StageArgs {
 }
 
 fn shard(text: &str) -> Result<ShardOf, String> {
-    text.parse().map_err(|error: tutelage_recipe::CorpusError| error.to_string())
+    text.parse().map_err(|error: CorpusError| error.to_string())
 }
 
 pub(crate) fn data(what: DataCommand, engine: &EngineChoice) -> Result<ExitCode, Failure> {
     match what {
         DataCommand::Read(args) => stage(StageName::Read, &args, engine),
         DataCommand::Format(args) => stage(StageName::Format, &args, engine),
+        DataCommand::Safety(args) => stage(StageName::Safety, &args, engine),
+        DataCommand::Merge { parts, out, json } => join(&parts, out, json),
+        DataCommand::Stats(args) => stats(&args),
+        DataCommand::Sample(args) => sample(&args),
+        DataCommand::Diff(args) => compare(&args),
         DataCommand::Dedup(args) => stage(StageName::Dedup, &args, engine),
         DataCommand::Rules(args) => stage(StageName::Rules, &args, engine),
     }
@@ -112,11 +159,11 @@ fn stage(name: StageName, args: &StageArgs, engine: &EngineChoice) -> Result<Exi
     let outcome = data_stage(&request, engine, &mut progress, &stop)?;
     drop(progress);
     match outcome {
-        StageOutcome::Stopped => {
+        Outcome::Stopped => {
             eprintln!("stopped; what is done is saved in {}: the same command goes on from there", out.display());
             Ok(ExitCode::from(INTERRUPTED))
         }
-        StageOutcome::Done(manifest) => {
+        Outcome::Done(manifest) => {
             match json {
                 true => print_json(&json!(manifest))?,
                 false => print_manifest(out, &manifest)?,
@@ -126,9 +173,26 @@ fn stage(name: StageName, args: &StageArgs, engine: &EngineChoice) -> Result<Exi
     }
 }
 
-fn print_manifest(folder: &Path, manifest: &CorpusManifest) -> Result<(), Failure> {
+fn join(parts: &[PathBuf], out: Option<PathBuf>, json: bool) -> Result<ExitCode, Failure> {
+    let out = match (out, parts) {
+        (Some(out), _) => out,
+        (None, [part]) => part.clone(),
+        (None, _) => {
+            let message = "several folders: say with --out where they are to be brought together".to_owned();
+            return Err(Failure { message, is_request: true });
+        }
+    };
+    let manifest = merge(parts, &out)?;
+    match json {
+        true => print_json(&json!(manifest))?,
+        false => print_manifest(&out, &manifest)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_manifest(folder: &Path, manifest: &Manifest) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let CorpusManifest { read, kept, .. } = manifest;
+    let Manifest { read, kept, .. } = manifest;
     let share = |count: u64| 100.0 * count as f64 / (*read).max(1) as f64;
     let bytes: u64 = manifest.outputs.iter().map(|output| output.bytes).sum();
     writeln!(out, "{}: {} of {read} documents kept, {:.1} MB", folder.display(), kept, bytes as f64 / 1e6)?;

@@ -24,6 +24,12 @@ impl From<RecipeError> for Failure {
     }
 }
 
+impl From<tutelage_recipe::corpus::CorpusError> for Failure {
+    fn from(error: tutelage_recipe::corpus::CorpusError) -> Self {
+        Self { is_request: error.is_request(), message: error.to_string() }
+    }
+}
+
 impl From<BenchError> for Failure {
     fn from(error: BenchError) -> Self {
         Self { message: error.to_string(), is_request: error.is_request() }

@@ -11,6 +11,7 @@ mod commands;
 mod data;
 mod failure;
 mod generate;
+mod look;
 mod model;
 mod progress;
 mod serve;

@@ -28,7 +28,12 @@ struct Cluster {
 
 impl Copies {
     /// From the sets, and the ranks of all documents that have any, in order.
-    pub(super) fn new(units: Vec<(String, u32)>, n: u32, sets: &mut Sets, ranks: impl Iterator<Item = (u32, u64)>) -> Self {
+    pub(super) fn new(
+        units: Vec<(String, u32)>,
+        n: u32,
+        sets: &mut Sets,
+        ranks: impl Iterator<Item = (u32, u64)>,
+    ) -> Self {
         let roots: Vec<u32> = (0..n).map(|document| sets.root(document)).collect();
         let others = (0..n).zip(&roots).filter(|(document, root)| document != *root);
         let mut clusters: FxHashMap<u32, Cluster> = others.map(|(_, &root)| (root, Cluster::default())).collect();
@@ -119,8 +124,11 @@ impl DocumentStage for Drops<'_> {
     fn warnings(&self, manifest: &Manifest) -> Vec<String> {
         let share = 1.0 - manifest.kept as f64 / manifest.read.max(1) as f64;
         if manifest.read >= 100 && share > 0.95 {
-            return vec![format!("{:.1} % of the documents were dropped as copies: is the text in '{}' the whole document?",
-                100.0 * share, manifest.settings["text_field"].as_str().unwrap_or("text"))];
+            return vec![format!(
+                "{:.1} % of the documents were dropped as copies: is the text in '{}' the whole document?",
+                100.0 * share,
+                manifest.settings["text_field"].as_str().unwrap_or("text")
+            )];
         }
         Vec::new()
     }

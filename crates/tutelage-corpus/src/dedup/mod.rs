@@ -174,7 +174,10 @@ impl RowFiles {
             next += input.read;
         }
         let n_documents = u32::try_from(next).map_err(|_| {
-            CorpusError::request(format!("{next} documents at once; 'dedup' takes up to {}: split the inputs", u32::MAX))
+            CorpusError::request(format!(
+                "{next} documents at once; 'dedup' takes up to {}: split the inputs",
+                u32::MAX
+            ))
         })?;
         Ok(Self { files, units, n_documents, row_bytes })
     }

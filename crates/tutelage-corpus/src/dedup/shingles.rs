@@ -21,7 +21,8 @@ impl Shingles {
         }
         let n = n.min(self.words.len());
         self.found.extend(self.words.windows(n).map(|run| {
-            let all = run.iter().fold(0u64, |all, &word| (all.rotate_left(9) ^ word).wrapping_mul(0xd6e8_feb8_6659_fd93));
+            let all =
+                run.iter().fold(0u64, |all, &word| (all.rotate_left(9) ^ word).wrapping_mul(0xd6e8_feb8_6659_fd93));
             (finish(all) >> 32) as u32
         }));
         &self.found

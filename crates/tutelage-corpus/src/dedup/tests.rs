@@ -45,8 +45,11 @@ impl Trial {
         let Outcome::Done(manifest) = outcome else { panic!("nobody asked to stop") };
         assert!(!out.join(".dedup").exists());
         let read = |folder: &std::path::Path| -> Vec<Value> {
-            let files = manifest.outputs.iter().map(|output| std::fs::read_to_string(folder.join(&output.file)).unwrap());
-            files.flat_map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>()).collect()
+            let files =
+                manifest.outputs.iter().map(|output| std::fs::read_to_string(folder.join(&output.file)).unwrap());
+            files
+                .flat_map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>())
+                .collect()
         };
         let mut documents = read(&out);
         documents.extend(read(&out.join("dropped")));

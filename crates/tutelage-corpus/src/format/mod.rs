@@ -2,6 +2,7 @@
 
 mod extract;
 mod language;
+mod lines;
 mod mojibake;
 mod normalize;
 mod settings;
@@ -152,12 +153,7 @@ fn keep_dropped(formatted: &Path, job: &Job<'_>) -> Result<(), CorpusError> {
 
 /// The manifest of both parts.
 fn together(first: &Manifest, last: Manifest, job: &Job<'_>) -> Manifest {
-    let mut all = Manifest {
-        read: first.read,
-        kept: last.kept,
-        outputs: last.outputs,
-        ..first.clone()
-    };
+    let mut all = Manifest { read: first.read, kept: last.kept, outputs: last.outputs, ..first.clone() };
     for (reason, count) in last.dropped {
         *all.dropped.entry(reason).or_default() += count;
     }

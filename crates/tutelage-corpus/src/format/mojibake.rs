@@ -131,8 +131,22 @@ mod tests {
     #[test]
     fn what_is_right_stays() {
         for text in [
-            "plain text", "schön", "Ça va, «CAFÉ»?", "NÃO! À bientôt…", "IRMÃ…", "Âge d’or, Â", "São Paulo – Brasil", "Ñandú €5",
-            "français «à» la “carte”", "Ä“x", "ÃO", "Â the", "Việt Nam", "Ðà Nẵng", "ÓÞ", "Æ¼",
+            "plain text",
+            "schön",
+            "Ça va, «CAFÉ»?",
+            "NÃO! À bientôt…",
+            "IRMÃ…",
+            "Âge d’or, Â",
+            "São Paulo – Brasil",
+            "Ñandú €5",
+            "français «à» la “carte”",
+            "Ä“x",
+            "ÃO",
+            "Â the",
+            "Việt Nam",
+            "Ðà Nẵng",
+            "ÓÞ",
+            "Æ¼",
         ] {
             assert_eq!(repaired(text), None, "{text}");
         }

@@ -9,7 +9,12 @@ use tutelage_testkit::Scratch;
 use super::*;
 use crate::ShardOf;
 
-fn run(name: &str, lines: &[Value], settings: Value, shard: &str) -> Result<(Manifest, Vec<Value>, Vec<Value>), CorpusError> {
+fn run(
+    name: &str,
+    lines: &[Value],
+    settings: Value,
+    shard: &str,
+) -> Result<(Manifest, Vec<Value>, Vec<Value>), CorpusError> {
     let scratch = Scratch::new(name);
     let input = scratch.join("pages.jsonl");
     std::fs::write(&input, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
@@ -40,11 +45,14 @@ fn run(name: &str, lines: &[Value], settings: Value, shard: &str) -> Result<(Man
     Ok((*manifest, kept, dropped))
 }
 
-const ENGLISH: &str = "The road goes over the bridge, and nobody knows where it ends; once it had a name that everyone knew.";
+const ENGLISH: &str =
+    "The road goes over the bridge, and nobody knows where it ends; once it had a name that everyone knew.";
 
 fn lines() -> Vec<Value> {
-    let page = format!("<html><head><title>Roads</title></head><body><nav>Home</nav><article><p>{ENGLISH}</p>\
-        <p>Later the valley was left, and the name with it; but the bridge stands, as bridges do.</p></article></body></html>");
+    let page = format!(
+        "<html><head><title>Roads</title></head><body><nav>Home</nav><article><p>{ENGLISH}</p>\
+        <p>Later the valley was left, and the name with it; but the bridge stands, as bridges do.</p></article></body></html>"
+    );
     vec![
         json!({"id": "page", "html": page, "meta": {"url": "http://x"}}),
         json!({"text": format!("  {ENGLISH}\r\n")}),
@@ -80,7 +88,9 @@ fn languages_are_chosen() {
     let (manifest, kept, _) = run("format-languages", &lines()[1..4], json!({"languages": ["de"]}), "1/1").unwrap();
     assert_eq!((manifest.kept, manifest.dropped["language"]), (1, 2));
     assert_eq!(kept[0]["id"], "wrong");
-    let (manifest, ..) = run("format-scores", &lines()[1..4], json!({"min_language_score": 1.0, "exact_duplicates": false}), "1/1").unwrap();
+    let (manifest, ..) =
+        run("format-scores", &lines()[1..4], json!({"min_language_score": 1.0, "exact_duplicates": false}), "1/1")
+            .unwrap();
     assert!(manifest.read == manifest.kept + manifest.dropped.values().sum::<u64>());
 }
 

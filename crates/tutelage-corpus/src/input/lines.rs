@@ -109,8 +109,7 @@ mod tests {
                 line => lines.push((line, String::from_utf8(out).unwrap())),
             }
         }
-        let expected =
-            [(Line::Whole, "ab"), (Line::Whole, ""), (Line::TooLong(11), "longe"), (Line::Whole, "last")];
+        let expected = [(Line::Whole, "ab"), (Line::Whole, ""), (Line::TooLong(11), "longe"), (Line::Whole, "last")];
         assert_eq!(lines, expected.map(|(line, text)| (line, text.to_owned())));
     }
 }

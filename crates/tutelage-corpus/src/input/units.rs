@@ -65,7 +65,9 @@ pub(crate) fn discover(inputs: &[PathBuf]) -> Result<Units, CorpusError> {
         let metadata = std::fs::metadata(input).map_err(FileError::io("read", input))?;
         if !metadata.is_dir() {
             let Some((kind, packing)) = kind_of(input) else {
-                return Err(FileError::content(input, format!("its name says no kind of file that is read; {KINDS}")).into());
+                return Err(
+                    FileError::content(input, format!("its name says no kind of file that is read; {KINDS}")).into()
+                );
             };
             found.units.push(Unit::of_file(input, kind, packing, metadata.len()));
         } else if input.join(Manifest::NAME).exists() {
@@ -81,7 +83,8 @@ pub(crate) fn discover(inputs: &[PathBuf]) -> Result<Units, CorpusError> {
     Ok(found)
 }
 
-const KINDS: &str = "files end in .jsonl, .txt, .md, .html, .warc or .wet, perhaps with .gz or .zst after it, or are folders of them";
+const KINDS: &str =
+    "files end in .jsonl, .txt, .md, .html, .warc or .wet, perhaps with .gz or .zst after it, or are folders of them";
 
 /// By the name's ending.
 fn kind_of(path: &Path) -> Option<(Kind, Packing)> {

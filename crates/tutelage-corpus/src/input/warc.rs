@@ -135,7 +135,10 @@ pub(crate) fn header<'h>(head: &'h [u8], name: &str) -> Option<&'h str> {
     head.split(|&byte| byte == b'\n').find_map(|line| {
         let colon = memchr::memchr(b':', line)?;
         let (field, value) = (&line[..colon], &line[colon + 1..]);
-        field.trim_ascii().eq_ignore_ascii_case(name.as_bytes()).then(|| std::str::from_utf8(value.trim_ascii()).ok())?
+        field
+            .trim_ascii()
+            .eq_ignore_ascii_case(name.as_bytes())
+            .then(|| std::str::from_utf8(value.trim_ascii()).ok())?
     })
 }
 

@@ -99,7 +99,8 @@ impl Block {
     pub(super) fn packed(mut self, compression: Compression) -> Result<Self, FileError> {
         for bytes in [&mut self.kept_bytes, &mut self.dropped_bytes] {
             if !bytes.is_empty() {
-                *bytes = pack(bytes, compression).map_err(FileError::io("compress", std::path::Path::new("documents")))?;
+                *bytes =
+                    pack(bytes, compression).map_err(FileError::io("compress", std::path::Path::new("documents")))?;
             }
         }
         Ok(self)

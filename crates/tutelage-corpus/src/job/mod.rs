@@ -54,13 +54,7 @@ pub trait DocumentStage: Sync {
     ///
     /// # Errors
     /// With the reason, when it is dropped.
-    fn apply(
-        &self,
-        worker: &mut Self::Worker,
-        record: &mut Record,
-        at: At,
-        tally: &mut Tally,
-    ) -> Result<(), Reason>;
+    fn apply(&self, worker: &mut Self::Worker, record: &mut Record, at: At, tally: &mut Tally) -> Result<(), Reason>;
 
     /// Appends a document that is kept to the output.
     fn write(&self, _worker: &mut Self::Worker, record: &Record, _at: At, out: &mut Vec<u8>) {
@@ -199,11 +193,8 @@ impl Job<'_> {
 
     fn say_left_out(&self, found: &Units, observer: &mut dyn Observer) {
         if let Some(first) = found.left_out.first() {
-            let text = format!(
-                "left out: {} files of other endings, such as {}",
-                found.left_out.len(),
-                first.display()
-            );
+            let text =
+                format!("left out: {} files of other endings, such as {}", found.left_out.len(), first.display());
             observer.event(&Event::Note(&text));
         }
     }
@@ -253,9 +244,10 @@ fn warnings<S: DocumentStage>(stage: &S, manifest: &Manifest) -> Vec<String> {
     }
     let damaged: u64 = manifest.dropped.iter().filter(|(name, _)| Reason::names_damage(name)).map(|(_, n)| n).sum();
     if damaged > 0 {
-        let place = manifest.damaged.first().map_or(String::new(), |damage| {
-            format!(", first {} at {}: {}", damage.file, damage.place, damage.found)
-        });
+        let place = manifest
+            .damaged
+            .first()
+            .map_or(String::new(), |damage| format!(", first {} at {}: {}", damage.file, damage.place, damage.found));
         warnings.push(format!("{damaged} documents are damaged and were skipped{place}"));
     }
     warnings

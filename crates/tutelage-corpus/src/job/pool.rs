@@ -137,9 +137,8 @@ impl<'u, S: DocumentStage> Pool<'_, 'u, S> {
                 self.finish_if_whole(&active)?;
                 continue;
             };
-            let block = catch_unwind(AssertUnwindSafe(|| {
-                Block::of(self.stage, &mut worker, self.job.settings, &chunk, at)
-            }));
+            let block =
+                catch_unwind(AssertUnwindSafe(|| Block::of(self.stage, &mut worker, self.job.settings, &chunk, at)));
             let block = block.map_err(|_| {
                 let last = at.index + chunk.items.len() as u64;
                 CorpusError::Panicked(format!("{}: a panic in documents {} to {last}", active.unit.name, at.index + 1))

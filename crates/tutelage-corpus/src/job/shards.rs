@@ -17,6 +17,16 @@ impl ShardOf {
     /// All of it.
     pub const ALL: Self = Self { index: 1, of: 1 };
 
+    /// Which part, counted from one.
+    pub(crate) fn index(self) -> u32 {
+        self.index
+    }
+
+    /// How many parts there are.
+    pub(crate) fn n_parts(self) -> u32 {
+        self.of
+    }
+
     /// Whether it is less than all.
     pub fn is_part(self) -> bool {
         self.of > 1

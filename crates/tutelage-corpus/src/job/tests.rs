@@ -221,7 +221,8 @@ fn damaged_intermediates_are_found_out() {
     let whole = std::fs::read(&path).unwrap();
     let mut damaged = whole.clone();
     damaged[whole.len() / 2] ^= 1;
-    for (bytes, found) in [(&damaged[..], "not what its manifest says"), (&whole[..whole.len() - 1], "cut or changed")] {
+    for (bytes, found) in [(&damaged[..], "not what its manifest says"), (&whole[..whole.len() - 1], "cut or changed")]
+    {
         std::fs::write(&path, bytes).unwrap();
         let again = trial(&scratch, &of_first, "third", Compression::None);
         let error = again.run(&Sieve::new(), 1, "1/1", &StopFlag::default()).unwrap_err();

@@ -26,7 +26,13 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Opens the unit and passes what is done.
-    pub(super) fn open(job: &Job<'_>, unit: &Unit, number: u32, done: u64, watch: &Arc<Watch>) -> Result<Self, CorpusError> {
+    pub(super) fn open(
+        job: &Job<'_>,
+        unit: &Unit,
+        number: u32,
+        done: u64,
+        watch: &Arc<Watch>,
+    ) -> Result<Self, CorpusError> {
         let source = open(unit, job.settings.max_record_bytes, watch)?;
         let mut reading = Self { source, number, sequence: 0, index: 0, ended: false };
         while reading.sequence < done {
@@ -184,8 +190,12 @@ impl Writing {
         }
         self.commit()?;
         let path = self.work_path(false);
-        let output =
-            OutputRecord { file: self.file.clone(), documents: 0, bytes: self.record.bytes[0], hash: hash_file(&path)? };
+        let output = OutputRecord {
+            file: self.file.clone(),
+            documents: 0,
+            bytes: self.record.bytes[0],
+            hash: hash_file(&path)?,
+        };
         let files = unit.files.len() as u64;
         self.record.input = Some(InputRecord { file: unit.name.clone(), files, bytes, hash, read: 0 });
         self.record.damaged.iter_mut().for_each(|damage| damage.file.clone_from(&unit.name));

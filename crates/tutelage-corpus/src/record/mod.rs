@@ -180,7 +180,8 @@ mod tests {
     #[test]
     fn every_field_comes_back_as_it_was_written() {
         // A number of 30 digits and one with an exponent would not live through any number type.
-        let line = r#"{"id":"a/1","n":123456789012345678901234567890,"text":"one\ntwo \"x\"","meta":{"x":1.50e3,"y":[1, 2]}}"#;
+        let line =
+            r#"{"id":"a/1","n":123456789012345678901234567890,"text":"one\ntwo \"x\"","meta":{"x":1.50e3,"y":[1, 2]}}"#;
         assert_eq!(round(line), format!("{line}\n"));
         assert_eq!(round("{\"text\":\"\"}"), "{\"text\":\"\"}\n");
         assert_eq!(round("{\"html\":\"<p>\"}"), "{\"html\":\"<p>\"}\n");

@@ -134,7 +134,9 @@ impl Splitter<'_> {
         let after = |len: usize, is_fit: &dyn Fn(char) -> bool| rest[len..].chars().next().is_some_and(is_fit);
         let is_alpha = |c: char| ALPHA.has(c);
         match c {
-            '+' | '-' | '*' | '^' if before.is_ascii_digit() && after(1, &|c| c.is_ascii_digit() || c == '-') => return 1,
+            '+' | '-' | '*' | '^' if before.is_ascii_digit() && after(1, &|c| c.is_ascii_digit() || c == '-') => {
+                return 1;
+            }
             '.' if (LOWER.has(before) || QUOTE.has(before)) && after(1, &|c| UPPER.has(c) || QUOTE.has(c)) => return 1,
             ',' if ALPHA.has(before) && after(1, &is_alpha) => return 1,
             ':' | '<' | '>' | '=' | '/' if is_word(before) && after(1, &is_alpha) => return 1,

@@ -44,7 +44,9 @@ impl Exceptions {
         let mut exceptions = Self::none();
         for line in LIST.lines() {
             let mut columns = line.split('\t');
-            let (Some(mark), Some(word), Some(lens)) = (columns.next(), columns.next(), columns.next()) else { continue };
+            let (Some(mark), Some(word), Some(lens)) = (columns.next(), columns.next(), columns.next()) else {
+                continue;
+            };
             if is_used(mark) {
                 let lens = lens.split(',').filter_map(|len| len.parse().ok()).collect();
                 exceptions.longest = exceptions.longest.max(word.len());

@@ -15,8 +15,8 @@ mod sentences;
 mod tables;
 mod web;
 
-pub(crate) use class::{NO_WORD, PUNCTUATION, TERMINAL, is_han, is_space, strip};
 pub(crate) use chinese::Chinese;
+pub(crate) use class::{NO_WORD, PUNCTUATION, TERMINAL, is_han, is_space, strip};
 
 use affixes::Splitter;
 use exceptions::Exceptions;

@@ -4,6 +4,7 @@
 
 mod across;
 mod captures;
+mod data;
 mod features;
 mod generate;
 mod gguf;
