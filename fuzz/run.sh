@@ -7,7 +7,7 @@ seconds=${1:-900}
 cargo +nightly fuzz build
 fixtures=crates/tutelage-model/fixtures
 seeds=fuzz/corpus/seeds
-mkdir -p $seeds/{config,safetensors,gguf,sentencepiece,tiktoken,chat_template,capture}
+mkdir -p $seeds/{config,safetensors,gguf,sentencepiece,tiktoken,chat_template,capture,documents,page,rules}
 n=0
 for file in $fixtures/*/*/config.json $fixtures/*/*/adapter_config.json; do n=$((n + 1)); cp "$file" $seeds/config/$n; done
 for file in $fixtures/llama/tied/model.safetensors $fixtures/lora/*/adapter_model.safetensors; do
@@ -22,8 +22,15 @@ captures=crates/tutelage-teacher/fixtures/capture
 for kind in residual legacy plain halves; do
     { head -c 1 <<< "$kind"; cat $captures/$kind/data_0.parquet; } > $seeds/capture/$kind
 done
+printf '0{"id":1,"text":"a\\ud83d"}\n' > $seeds/documents/lines
+printf '3WARC/1.0\r\nWARC-Type: response\r\nContent-Length: 46\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>\r\n\r\n' \
+    > $seeds/documents/warc
+{ printf '1'; printf '{"text":"one"}\n' | gzip; printf '{"text":"two"}\n' | gzip; } > $seeds/documents/members
+printf '<html><body><nav>x</nav><article><h1>a</h1><p>one two three.</p><ul><li>b</ul><table><tr><td>c</table></article>' \
+    > $seeds/page/page
+printf '\0the road and the bridge, that have ended...\n- a\n#b {c}' > $seeds/rules/text
 pids=()
-targets="config safetensors gguf sentencepiece tiktoken chat_template capture"
+targets="config safetensors gguf sentencepiece tiktoken chat_template capture documents page rules"
 for target in $targets; do
     mkdir -p fuzz/corpus/$target
     nice cargo +nightly fuzz run $target fuzz/corpus/$target $seeds/$target -- \

@@ -26,7 +26,7 @@ mod words;
 
 pub use dedup::{Bands, DedupMethod, DedupSettings, Keep, dedup};
 pub use error::CorpusError;
-pub use format::{Focus, FormatSettings, format};
+pub use format::{Focus, Format, FormatSettings, format};
 pub use job::{At, Compression, DocumentStage, Job, JobSettings, Outcome, ShardOf, Tally, read_manifest};
 pub use look::{Bin, Change, Diff, Documents, Fate, Found, Histogram, Sample, Stats, diff, documents, sample, stats};
 pub use manifest::{Damage, InputRecord, Manifest, OutputRecord};

@@ -23,7 +23,7 @@ use crate::{CorpusError, Manifest, Reason, Record};
 
 /// The part of the stage that looks at each document alone.
 #[derive(Debug)]
-struct Format<'s> {
+pub struct Format<'s> {
     settings: &'s FormatSettings,
 }
 
@@ -81,7 +81,16 @@ impl DocumentStage for Format<'_> {
     }
 }
 
-impl Format<'_> {
+impl<'s> Format<'s> {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// When one cannot be.
+    pub fn new(settings: &'s FormatSettings) -> Result<Self, CorpusError> {
+        settings.check()?;
+        Ok(Self { settings })
+    }
+
     fn normalize(&self, record: &mut Record, tally: &mut Tally) {
         if self.settings.mojibake
             && let Some(text) = mojibake::repaired(&record.text)
@@ -114,8 +123,7 @@ pub fn format(
     observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Outcome, CorpusError> {
-    settings.check()?;
-    let stage = Format { settings };
+    let stage = Format::new(settings)?;
     if !settings.exact_duplicates {
         return job.run(&stage, observer, stop);
     }

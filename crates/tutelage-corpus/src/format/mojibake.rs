@@ -6,16 +6,14 @@
 
 use encoding_rs::WINDOWS_1252;
 
-/// The text put right, or nothing if there is nothing to do. Text that was read wrongly twice takes two rounds.
+/// The text put right, or nothing if there is nothing to do. Text that was read wrongly twice takes two rounds; each makes it
+/// shorter.
 pub(super) fn repaired(text: &str) -> Option<String> {
-    let mut current: Option<String> = None;
-    for _ in 0..3 {
-        match round(current.as_deref().unwrap_or(text)) {
-            Some(better) => current = Some(better),
-            None => break,
-        }
+    let mut current = round(text)?;
+    while let Some(better) = round(&current) {
+        current = better;
     }
-    current
+    Some(current)
 }
 
 fn round(text: &str) -> Option<String> {
