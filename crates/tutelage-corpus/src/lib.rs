@@ -7,8 +7,9 @@
 //!   goes on inside a file after it was stopped or killed. It leaves a [`Manifest`].
 //! - [`merge()`]: parts of a job become one. [`stats()`], [`sample()`], [`diff()`]: looking.
 //! - [`Reason`]: every reason a document is dropped for.
-//! - [`Read`], [`format()`], [`Rules`], [`dedup()`], [`Safety`]: the stages.
+//! - [`Read`], [`format()`], [`Rules`], [`dedup()`], [`Safety`], [`Decontaminate`]: the stages.
 
+mod decontaminate;
 mod dedup;
 mod error;
 mod format;
@@ -24,6 +25,7 @@ mod rules;
 mod safety;
 mod words;
 
+pub use decontaminate::{Decontaminate, DecontaminateSettings, DecontaminateWorker, Remove};
 pub use dedup::{Bands, DedupMethod, DedupSettings, Keep, dedup};
 pub use error::CorpusError;
 pub use format::{Focus, Format, FormatSettings, format};

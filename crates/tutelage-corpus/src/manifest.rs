@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tutelage_run::Hash;
 
 /// `manifest.json`. Nothing in it depends on the clock, on the number of threads, or on interruptions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Name of the stage.
     pub stage: String,

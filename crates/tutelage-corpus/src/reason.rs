@@ -76,6 +76,8 @@ pub enum Reason {
     // Safety.
     BlockedDomain,
     BlockedWords,
+    // Decontamination.
+    Contaminated,
     // SlimPajama.
     ShortDoc,
     // Separators, abnormal characters, punctuation.
@@ -173,6 +175,7 @@ impl fmt::Display for Reason {
             Self::ExactDuplicate => "exact_duplicate",
             Self::BlockedDomain => "blocked_domain",
             Self::BlockedWords => "blocked_words",
+            Self::Contaminated => "contaminated",
             Self::ShortDoc => "short_doc",
             Self::TooManyLineBreaks => "too_many_line_breaks",
             Self::TooManySeparators => "too_many_separators",

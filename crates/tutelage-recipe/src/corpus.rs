@@ -10,7 +10,9 @@ pub use tutelage_corpus::{
     Bin, Change, CorpusError, Diff, Fate, JobSettings, Manifest, Outcome, Sample, ShardOf, Stats, diff, merge, sample,
     stats,
 };
-use tutelage_corpus::{DedupSettings, DocumentStage, FormatSettings, Job, Read, Rules, Safety, dedup, format};
+use tutelage_corpus::{
+    Decontaminate, DedupSettings, DocumentStage, FormatSettings, Job, Read, Rules, Safety, dedup, format,
+};
 use tutelage_run::{Observer, StopFlag};
 
 use crate::load::apply;
@@ -29,6 +31,8 @@ pub enum StageName {
     Dedup,
     /// Blocked domains, blocked words, personal data.
     Safety,
+    /// What stands in evaluation sets is taken out.
+    Decontaminate,
 }
 
 /// One stage, and where from and where to.
@@ -77,6 +81,7 @@ pub fn data_stage(
             let job = carry_out.job();
             Ok(dedup(&job, &settings, carry_out.observer, stop)?)
         }
+        StageName::Decontaminate => carry_out.documents(&Decontaminate::new(settings(table)?)?),
         StageName::Safety => carry_out.documents(&Safety::new(settings(table)?)?),
         StageName::Rules => carry_out.documents(&Rules::new(settings(table)?)?),
     }

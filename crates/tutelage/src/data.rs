@@ -84,6 +84,20 @@ pub(crate) enum DataCommand {
         min_blocked_words=1       a document is dropped for\n  \
         mask=[]                   email, ip, phone\n\n{COMMON}"))]
     Safety(StageArgs),
+    /// What stands in evaluation sets is taken out: documents, or spans of them
+    #[command(after_help = format!("Examples:\n  tutelage data decontaminate data/safe --out data/clean \\\n      \
+        --set 'sets=[\"eval/mmlu/test\",\"eval/gsm8k.jsonl\"]' --set keep_dropped=true\n  \
+        tutelage data decontaminate data/safe --out data/clean --set 'sets=[\"eval\"]' --set remove=span\n\n\
+        What was found is noted in the field 'contamination': set, file, item, words.\n\nSettings:\n  \
+        sets=[]                   files (.jsonl, .json, .csv, .tsv, .txt) or folders of them\n  \
+        fields=[]                 of their objects; all texts if there are none\n  \
+        n_gram=13                 words of a run that is compared\n  \
+        min_item_words=8          shorter items are not looked for\n  \
+        remove=document           or span: the words, and some around them\n  \
+        min_runs=1                a document is touched for\n  \
+        context_words=30          that go with a span\n  \
+        min_left_chars=200        of a document that was cut\n\n{COMMON}"))]
+    Decontaminate(StageArgs),
     /// Bring the parts of a stage together: shards of one job, or what it made of several sources
     #[command(
         after_help = "Examples:\n  tutelage data merge data/read\n  tutelage data merge part1 part2 --out data/read"
@@ -141,6 +155,7 @@ pub(crate) fn data(what: DataCommand, engine: &EngineChoice) -> Result<ExitCode,
     match what {
         DataCommand::Read(args) => stage(StageName::Read, &args, engine),
         DataCommand::Format(args) => stage(StageName::Format, &args, engine),
+        DataCommand::Decontaminate(args) => stage(StageName::Decontaminate, &args, engine),
         DataCommand::Safety(args) => stage(StageName::Safety, &args, engine),
         DataCommand::Merge { parts, out, json } => join(&parts, out, json),
         DataCommand::Stats(args) => stats(&args),

@@ -1,5 +1,6 @@
 //! What becomes of one chunk: bytes to append, and counts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -12,14 +13,19 @@ use crate::{Reason, Record};
 
 /// What a stage counts beside documents.
 #[derive(Debug, Default)]
-pub struct Tally(BTreeMap<&'static str, u64>);
+pub struct Tally(BTreeMap<Cow<'static, str>, u64>);
 
 impl Tally {
     /// Counts `n` of something.
     pub fn add(&mut self, name: &'static str, n: u64) {
         if n > 0 {
-            *self.0.entry(name).or_default() += n;
+            *self.0.entry(Cow::Borrowed(name)).or_default() += n;
         }
+    }
+
+    /// Counts `n` of something whose name comes from settings.
+    pub fn add_named(&mut self, name: String, n: u64) {
+        *self.0.entry(Cow::Owned(name)).or_default() += n;
     }
 }
 
@@ -108,7 +114,7 @@ impl Block {
 
     /// Its counts, by name.
     pub(super) fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
-        let tally = self.tally.0.iter().map(|(name, count)| (*name, *count));
+        let tally = self.tally.0.iter().map(|(name, count)| (&**name, *count));
         tally.chain(self.passed.iter().map(|(name, count)| (&name[..], *count)))
     }
 }

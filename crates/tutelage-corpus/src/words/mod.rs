@@ -11,12 +11,15 @@ mod affixes;
 mod chinese;
 mod class;
 mod exceptions;
+mod hashes;
 mod sentences;
 mod tables;
 mod web;
 
 pub(crate) use chinese::Chinese;
 pub(crate) use class::{NO_WORD, PUNCTUATION, TERMINAL, is_han, is_space, strip};
+
+pub(crate) use hashes::{run_hash, word_hashes};
 
 use affixes::Splitter;
 use exceptions::Exceptions;
