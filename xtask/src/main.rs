@@ -73,9 +73,10 @@ fn check(root: &Path) -> Result<()> {
     cargo(root, &["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     cargo(root, &["test", "--workspace"], &[])?;
     // What needs a feature, which the program is built without otherwise.
-    let parquet = ["--package", "tutelage-teacher", "--package", "tutelage", "--features", "parquet"];
+    let packages = ["--package", "tutelage-corpus", "--package", "tutelage-teacher", "--package", "tutelage"];
+    let parquet = [&packages[..], &["--features", "parquet"]].concat();
     cargo(root, &[&["clippy", "--all-targets", "--quiet"][..], &parquet, &["--", "-D", "warnings"]].concat(), &[])?;
-    cargo(root, &[&["test"][..], &parquet, &["capture"]].concat(), &[])
+    cargo(root, &[&["test"][..], &parquet, &["--", "capture", "parquet"]].concat(), &[])
 }
 
 fn cargo(root: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<()> {

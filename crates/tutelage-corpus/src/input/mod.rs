@@ -6,6 +6,8 @@ mod charset;
 mod gunzip;
 mod lines;
 mod page;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod texts;
 mod units;
 mod warc;
@@ -106,5 +108,12 @@ pub(crate) fn open(unit: &Unit, max_bytes: usize, watch: &Arc<Watch>) -> Result<
         Kind::Lines => Box::new(lines::Lines::open(unit, max_bytes, watch)?),
         Kind::Text | Kind::Html => Box::new(texts::Texts::new(unit, max_bytes, watch)),
         Kind::Warc => Box::new(warc::Warc::open(unit, max_bytes, watch)?),
+        #[cfg(feature = "parquet")]
+        Kind::Parquet => Box::new(parquet::ParquetRows::open(unit, max_bytes, watch)?),
+        #[cfg(not(feature = "parquet"))]
+        Kind::Parquet => {
+            let found = "Parquet is read by a program that was built with its feature: cargo build --release --features parquet";
+            return Err(tutelage_run::FileError::content(&unit.files[0], found).into());
+        }
     })
 }

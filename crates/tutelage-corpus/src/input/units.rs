@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Html,
     /// Records of a crawl: pages (WARC) or texts (WET).
     Warc,
+    /// A row a document.
+    Parquet,
 }
 
 /// Files that are read by one reader and written to one file: one, or many small texts of a folder.
@@ -83,8 +85,7 @@ pub(crate) fn discover(inputs: &[PathBuf]) -> Result<Units, CorpusError> {
     Ok(found)
 }
 
-const KINDS: &str =
-    "files end in .jsonl, .txt, .md, .html, .warc or .wet, perhaps with .gz or .zst after it, or are folders of them";
+const KINDS: &str = "files end in .jsonl, .txt, .md, .html, .warc or .wet, perhaps with .gz or .zst after it, or in .parquet, or are folders of them";
 
 /// By the name's ending.
 fn kind_of(path: &Path) -> Option<(Kind, Packing)> {
@@ -99,6 +100,7 @@ fn kind_of(path: &Path) -> Option<(Kind, Packing)> {
         "txt" | "text" | "md" => Kind::Text,
         "html" | "htm" | "xhtml" => Kind::Html,
         "warc" | "wet" => Kind::Warc,
+        "parquet" if packing == Packing::Plain => Kind::Parquet,
         _ => return None,
     };
     Some((kind, packing))
