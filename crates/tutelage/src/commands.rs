@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
+use tutelage_recipe::corpus::pipeline;
 use tutelage_recipe::plan::{PlanRow, plan};
 use tutelage_recipe::run::{RunOutcome, run};
 use tutelage_recipe::{ConvertRequest, Converted, EngineChoice, Workload, convert, inspect, load};
@@ -13,7 +14,7 @@ use tutelage_run::{StopFlag, write_atomic};
 
 use crate::args::{Args, Command};
 use crate::bench::bench;
-use crate::data::data;
+use crate::data::{data, plan_pipeline, run_pipeline};
 use crate::failure::Failure;
 use crate::generate::generate;
 use crate::progress::Progress;
@@ -69,6 +70,9 @@ pub(crate) fn stop_flag() -> Result<StopFlag, Failure> {
 }
 
 fn run_recipe(recipe: &Path, out: Option<&Path>, set: &[String], engine: &EngineChoice) -> Result<ExitCode, Failure> {
+    if let Some(pipeline) = pipeline(recipe, set)? {
+        return run_pipeline(&pipeline, out, engine);
+    }
     let plan = plan(load(recipe, set)?)?;
     let stop = stop_flag()?;
     let mut progress = Progress::new();
@@ -128,6 +132,9 @@ pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
 }
 
 fn print_plan(recipe: &Path, set: &[String], engine: &EngineChoice, json: bool) -> Result<ExitCode, Failure> {
+    if let Some(pipeline) = pipeline(recipe, set)? {
+        return plan_pipeline(&pipeline, json);
+    }
     let rows = plan(load(recipe, set)?)?.rows(engine.isa()?);
     if json {
         print_json(&json!({ "stages": rows }))?;

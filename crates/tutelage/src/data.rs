@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tutelage_recipe::EngineChoice;
-use tutelage_recipe::corpus::{CorpusError, Manifest, Outcome, ShardOf, StageName, StageRequest, data_stage, merge};
+use tutelage_recipe::corpus::{
+    CorpusError, Manifest, Outcome, Pipeline, PipelineOutcome, ShardOf, StageName, StageRequest, data_stage, merge,
+};
 
 use crate::commands::{INTERRUPTED, print_json, stop_flag};
 use crate::failure::Failure;
@@ -220,4 +222,56 @@ fn print_manifest(folder: &Path, manifest: &Manifest) -> Result<(), Failure> {
         writeln!(out, "  counted {count:>10}           {name}")?;
     }
     Ok(())
+}
+
+/// Carries out a recipe of stages.
+pub(crate) fn run_pipeline(
+    pipeline: &Pipeline,
+    out: Option<&Path>,
+    engine: &EngineChoice,
+) -> Result<ExitCode, Failure> {
+    let stop = stop_flag()?;
+    let mut progress = Progress::new();
+    let outcome = pipeline.run(out, engine, &mut progress, &stop)?;
+    drop(progress);
+    match outcome {
+        PipelineOutcome::Stopped(folder) => {
+            eprintln!("stopped; everything is saved in {}: the same command goes on from there", folder.display());
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        PipelineOutcome::Done(folder, results) => {
+            let mut out = std::io::stdout().lock();
+            let width = results.iter().map(|result| result.name.len()).max().unwrap_or(0);
+            writeln!(
+                out,
+                "{:width$}  {:>10}  {:>10}  {:>7}  {:>9}  most dropped for",
+                "stage", "read", "kept", "", "MB"
+            )?;
+            for result in &results {
+                let most = result.dropped.iter().max_by_key(|(_, count)| **count);
+                let most = most.map_or(String::new(), |(reason, count)| format!("{reason} ({count})"));
+                let share = 100.0 * result.kept as f64 / result.read.max(1) as f64;
+                let megabytes = result.bytes as f64 / 1e6;
+                let (name, read, kept) = (&result.name, result.read, result.kept);
+                writeln!(out, "{name:width$}  {read:>10}  {kept:>10}  {share:>5.1} %  {megabytes:>9.1}  {most}")?;
+            }
+            writeln!(out, "{}", folder.join("data").display())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Prints the stages of a recipe.
+pub(crate) fn plan_pipeline(pipeline: &Pipeline, json: bool) -> Result<ExitCode, Failure> {
+    if json {
+        let rows =
+            pipeline.rows().map(|(name, from, settings)| json!({ "stage": name, "reads": from, "settings": settings }));
+        print_json(&json!({ "stages": rows.collect::<Vec<_>>() }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut out = std::io::stdout().lock();
+    for (name, from, settings) in pipeline.rows() {
+        writeln!(out, "{name}: reads {from}{}{settings}", if settings.is_empty() { "" } else { "; " })?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

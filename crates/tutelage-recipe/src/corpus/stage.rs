@@ -1,4 +1,4 @@
-//! Stages over documents: settings become a stage, which is carried out on its own.
+//! Settings become a stage, which is carried out on its own.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,12 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
-pub use tutelage_corpus::{
-    Bin, Change, CorpusError, Diff, Fate, JobSettings, Manifest, Outcome, Sample, ShardOf, Stats, diff, merge, sample,
-    stats,
-};
 use tutelage_corpus::{
-    Decontaminate, DedupSettings, DocumentStage, FormatSettings, Job, Read, Rules, Safety, dedup, format,
+    Decontaminate, DedupSettings, DocumentStage, FormatSettings, Job, JobSettings, Outcome, Read, Rules, Safety,
+    ShardOf, dedup, format,
 };
 use tutelage_run::{Observer, StopFlag};
 
@@ -33,6 +30,29 @@ pub enum StageName {
     Safety,
     /// What stands in evaluation sets is taken out.
     Decontaminate,
+}
+
+impl StageName {
+    const ALL: [(&'static str, Self); 6] = [
+        ("read", Self::Read),
+        ("format", Self::Format),
+        ("rules", Self::Rules),
+        ("dedup", Self::Dedup),
+        ("safety", Self::Safety),
+        ("decontaminate", Self::Decontaminate),
+    ];
+
+    /// The stage of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn parse(name: &str) -> Result<Self, RecipeError> {
+        let found = Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, stage)| *stage);
+        found.ok_or_else(|| {
+            let known: Vec<&str> = Self::ALL.iter().map(|(known, _)| *known).collect();
+            RecipeError::request(format!("no stage '{name}'; there are {}", known.join(", ")))
+        })
+    }
 }
 
 /// One stage, and where from and where to.
@@ -64,6 +84,17 @@ pub fn data_stage(
     for item in request.set {
         apply(&mut table, item)?;
     }
+    carry_out(request, table, engine, observer, stop)
+}
+
+/// The same, with settings that are a table.
+pub(super) fn carry_out(
+    request: &StageRequest<'_>,
+    table: Table,
+    engine: &EngineChoice,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Outcome, RecipeError> {
     let (job, table) = job_settings(table)?;
     let mut carry_out = CarryOut { request, job: &job, threads: engine.threads(), observer, stop };
     match request.stage {
