@@ -9,7 +9,7 @@ fuzz_target!(|bytes: &[u8]| {
     let settings = FormatSettings::default();
     let format = Format::new(&settings).unwrap();
     let at = At { unit: 0, index: 0 };
-    let apply = |record: &mut Record| format.apply(&mut (), record, at, &mut Tally::default());
+    let apply = |record: &mut Record| format.apply(&mut format.worker(), record, at, &mut Tally::default());
     let mut page = Record::without_text("text");
     page.set("html", &text);
     let _ = apply(&mut page);

@@ -7,8 +7,9 @@
 //!   goes on inside a file after it was stopped or killed. It leaves a [`Manifest`].
 //! - [`merge()`]: parts of a job become one. [`stats()`], [`sample()`], [`diff()`]: looking.
 //! - [`Reason`]: every reason a document is dropped for.
-//! - [`Read`], [`format()`], [`Rules`], [`dedup()`], [`Safety`], [`Decontaminate`]: the stages.
+//! - [`Read`], [`format()`], [`Rules`], [`dedup()`], [`Safety`], [`Quality`], [`Decontaminate`]: the stages.
 
+mod classifier;
 mod decontaminate;
 mod dedup;
 mod error;
@@ -18,6 +19,7 @@ mod job;
 mod look;
 mod manifest;
 mod merge;
+mod quality;
 mod read;
 mod reason;
 mod record;
@@ -25,6 +27,7 @@ mod rules;
 mod safety;
 mod words;
 
+pub use classifier::{Classifier, ClassifierMemory};
 pub use decontaminate::{Decontaminate, DecontaminateSettings, DecontaminateWorker, Remove};
 pub use dedup::{Bands, DedupMethod, DedupSettings, Keep, dedup};
 pub use error::CorpusError;
@@ -33,6 +36,7 @@ pub use job::{At, Compression, DocumentStage, Job, JobSettings, Outcome, ShardOf
 pub use look::{Bin, Change, Diff, Documents, Fate, Found, Histogram, Sample, Stats, diff, documents, sample, stats};
 pub use manifest::{Damage, InputRecord, Manifest, OutputRecord};
 pub use merge::merge;
+pub use quality::{ClassifierSettings, Quality, QualitySettings};
 pub use read::Read;
 pub use reason::Reason;
 pub use record::{Fault, Record};

@@ -76,6 +76,8 @@ pub enum Reason {
     // Safety.
     BlockedDomain,
     BlockedWords,
+    // Quality.
+    Classifier,
     // Decontamination.
     Contaminated,
     // SlimPajama.
@@ -175,6 +177,7 @@ impl fmt::Display for Reason {
             Self::ExactDuplicate => "exact_duplicate",
             Self::BlockedDomain => "blocked_domain",
             Self::BlockedWords => "blocked_words",
+            Self::Classifier => "classifier",
             Self::Contaminated => "contaminated",
             Self::ShortDoc => "short_doc",
             Self::TooManyLineBreaks => "too_many_line_breaks",

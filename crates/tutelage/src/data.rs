@@ -42,6 +42,7 @@ pub(crate) enum DataCommand {
         nfc=true                  Unicode's form NFC\n  \
         whitespace=true           line ends and spaces of one kind, no controls\n  \
         language=true             note 'language' and 'language_score'\n  \
+        language_model=           a model of fastText's form that finds it (lid.176, GlotLID)\n  \
         languages=[]              keep these only\n  \
         min_language_score=0      keep what is at least this certain\n  \
         exact_duplicates=true     of documents with the same text keep the first\n\n{COMMON}"))]
@@ -86,6 +87,12 @@ pub(crate) enum DataCommand {
         min_blocked_words=1       a document is dropped for\n  \
         mask=[]                   email, ip, phone\n\n{COMMON}"))]
     Safety(StageArgs),
+    /// Classifiers of fastText's form give scores, and thresholds decide
+    #[command(after_help = format!("Example:\n  tutelage data quality data/safe --out data/quality \\\n      \
+        --set 'classifiers=[{{name=\"toxicity\",model=\"toxic.bin\",label=\"toxic\",max=0.5}}]'\n\n\
+        Of each classifier: name (the field that holds its score), model, label, min, max, languages=[] (that it is\n\
+        asked about).\n\n{COMMON}"))]
+    Quality(StageArgs),
     /// What stands in evaluation sets is taken out: documents, or spans of them
     #[command(after_help = format!("Examples:\n  tutelage data decontaminate data/safe --out data/clean \\\n      \
         --set 'sets=[\"eval/mmlu/test\",\"eval/gsm8k.jsonl\"]' --set keep_dropped=true\n  \
@@ -157,6 +164,7 @@ pub(crate) fn data(what: DataCommand, engine: &EngineChoice) -> Result<ExitCode,
     match what {
         DataCommand::Read(args) => stage(StageName::Read, &args, engine),
         DataCommand::Format(args) => stage(StageName::Format, &args, engine),
+        DataCommand::Quality(args) => stage(StageName::Quality, &args, engine),
         DataCommand::Decontaminate(args) => stage(StageName::Decontaminate, &args, engine),
         DataCommand::Safety(args) => stage(StageName::Safety, &args, engine),
         DataCommand::Merge { parts, out, json } => join(&parts, out, json),

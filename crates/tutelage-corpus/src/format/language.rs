@@ -1,12 +1,47 @@
-//! Which language a text is in, by its letters and their groups of three (the library `whatlang`).
+//! Which language a text is in: by its letters and their groups of three (the library `whatlang`), or by a model.
 
 use whatlang::{Detector, Lang};
 
+use crate::{Classifier, ClassifierMemory};
+
+/// What finds languages.
+#[derive(Debug)]
+pub(super) enum Finder {
+    Letters,
+    Model(Box<Classifier>),
+}
+
+impl Finder {
+    /// The language and how certain that is, from 0 to 1: `und` where there is none.
+    pub(super) fn of(&self, text: &str, memory: &mut ClassifierMemory) -> (String, f64) {
+        let found = match self {
+            Self::Letters => of(text).map(|(code, score)| (code.to_owned(), score)),
+            Self::Model(model) => {
+                let best = model.best(&sample(text), memory);
+                best.map(|(label, score)| (label.to_owned(), rounded(f64::from(score).min(1.0))))
+            }
+        };
+        found.unwrap_or_else(|| ("und".to_owned(), 0.0))
+    }
+
+    /// Every language that can be found.
+    pub(super) fn languages(&self) -> Vec<&str> {
+        match self {
+            Self::Letters => codes().collect(),
+            Self::Model(model) => model.labels().iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// Not more digits than it has meaning.
+fn rounded(score: f64) -> f64 {
+    (score * 1e4).round() / 1e4
+}
+
 /// The language, by its code in ISO 639-1 (639-3 where it has none), and how certain that is, from 0 to 1.
-pub(super) fn of(text: &str) -> Option<(&'static str, f64)> {
+fn of(text: &str) -> Option<(&'static str, f64)> {
     let found = Detector::new().detect(&sample(text))?;
-    // Not more digits than it has meaning.
-    Some((code(found.lang()), (found.confidence() * 1e4).round() / 1e4))
+    Some((code(found.lang()), rounded(found.confidence())))
 }
 
 /// Characters that are looked at; a language shows in fewer.
@@ -26,13 +61,8 @@ fn sample(text: &str) -> String {
     parts.join(" ")
 }
 
-/// Whether the stage can find it.
-pub(super) fn is_known(wanted: &str) -> bool {
-    codes().any(|code| code == wanted)
-}
-
 /// Every language that can be found.
-pub(super) fn codes() -> impl Iterator<Item = &'static str> {
+fn codes() -> impl Iterator<Item = &'static str> {
     Lang::all().iter().map(|&lang| code(lang))
 }
 
@@ -132,7 +162,8 @@ mod tests {
             assert_eq!(of(text).unwrap().0, code, "{text}");
         }
         assert!(of("123 456").is_none());
-        assert!(is_known("zh") && is_known("en") && !is_known("xx"));
+        let known = Finder::Letters.languages();
+        assert!(known.contains(&"zh") && known.contains(&"en") && !known.contains(&"xx"));
         // Every code of three letters that the library has was given one of two, where there is one.
         assert!(codes().all(|code| code.len() == 2), "{:?}", codes().filter(|code| code.len() > 2).collect::<Vec<_>>());
     }

@@ -14,21 +14,25 @@ pub use settings::{Focus, FormatSettings};
 use std::borrow::Cow;
 use std::path::Path;
 
-use tutelage_run::{Observer, StopFlag, create_folder, hash_bytes, remove_folder, rename};
+use tutelage_run::{Hash, Observer, StopFlag, create_folder, hash_bytes, remove_folder, rename};
 
 use crate::dedup::drop_exact_copies;
 use crate::input::HTML_FIELD;
 use crate::job::{At, Compression, DocumentStage, Job, JobSettings, Outcome, Tally};
-use crate::{CorpusError, Manifest, Reason, Record};
+use crate::{Classifier, ClassifierMemory, CorpusError, Manifest, Reason, Record};
+use language::Finder;
 
 /// The part of the stage that looks at each document alone.
 #[derive(Debug)]
 pub struct Format<'s> {
     settings: &'s FormatSettings,
+    finder: Finder,
+    /// Of the model that finds languages.
+    model_hash: Option<Hash>,
 }
 
 impl DocumentStage for Format<'_> {
-    type Worker = ();
+    type Worker = ClassifierMemory;
 
     fn name(&self) -> &'static str {
         "format"
@@ -36,16 +40,28 @@ impl DocumentStage for Format<'_> {
 
     fn settings(&self) -> serde_json::Value {
         // A plain struct of names and numbers.
-        serde_json::to_value(self.settings).unwrap_or_default()
+        let mut all = serde_json::to_value(self.settings).unwrap_or_default();
+        if let Some(hash) = &self.model_hash {
+            all["language_model_hash"] = serde_json::json!(hash);
+        }
+        all
     }
 
-    fn worker(&self) {}
+    fn worker(&self) -> ClassifierMemory {
+        ClassifierMemory::default()
+    }
 
     fn needs_text(&self) -> bool {
         false
     }
 
-    fn apply(&self, (): &mut (), record: &mut Record, _: At, tally: &mut Tally) -> Result<(), Reason> {
+    fn apply(
+        &self,
+        memory: &mut ClassifierMemory,
+        record: &mut Record,
+        _: At,
+        tally: &mut Tally,
+    ) -> Result<(), Reason> {
         let settings = self.settings;
         if !record.has_text() {
             let html = record.string(HTML_FIELD).ok_or(Reason::NoText)?;
@@ -62,10 +78,10 @@ impl DocumentStage for Format<'_> {
             return Err(Reason::Empty);
         }
         if settings.language {
-            let (language, score) = language::of(&record.text).unwrap_or(("und", 0.0));
+            let (language, score) = self.finder.of(&record.text, memory);
             record.note("language", &language);
             record.note("language_score", &score);
-            if !settings.languages.is_empty() && !settings.languages.iter().any(|wanted| wanted == language) {
+            if !settings.languages.is_empty() && !settings.languages.contains(&language) {
                 return Err(Reason::Language);
             }
             if score < settings.min_language_score {
@@ -87,8 +103,16 @@ impl<'s> Format<'s> {
     /// # Errors
     /// When one cannot be.
     pub fn new(settings: &'s FormatSettings) -> Result<Self, CorpusError> {
-        settings.check()?;
-        Ok(Self { settings })
+        let finder = match &settings.language_model {
+            None => Finder::Letters,
+            Some(path) => Finder::Model(Box::new(Classifier::read(path)?)),
+        };
+        settings.check(&finder)?;
+        let model_hash = match &finder {
+            Finder::Letters => None,
+            Finder::Model(model) => Some(model.hash().clone()),
+        };
+        Ok(Self { settings, finder, model_hash })
     }
 
     fn normalize(&self, record: &mut Record, tally: &mut Tally) {

@@ -1,7 +1,10 @@
 //! The settings of the stage.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
+use super::language::Finder;
 use crate::CorpusError;
 
 /// Settings of the stage `format`.
@@ -22,6 +25,8 @@ pub struct FormatSettings {
     pub whitespace: bool,
     /// Whether the language is found, and noted as `language` and `language_score`.
     pub language: bool,
+    /// A model of fastText's form that finds it, such as lid.176 or GlotLID; the languages are its labels.
+    pub language_model: Option<PathBuf>,
     /// Codes of the languages that are kept; all if there are none.
     pub languages: Vec<String>,
     /// Least certainty of the language, from 0 to 1, of what is kept.
@@ -52,6 +57,7 @@ impl Default for FormatSettings {
             nfc: true,
             whitespace: true,
             language: true,
+            language_model: None,
             languages: Vec::new(),
             min_language_score: 0.0,
             exact_duplicates: true,
@@ -61,17 +67,21 @@ impl Default for FormatSettings {
 
 impl FormatSettings {
     /// Whether they can be.
-    pub(super) fn check(&self) -> Result<(), CorpusError> {
+    pub(super) fn check(&self, finder: &Finder) -> Result<(), CorpusError> {
         let wrong = |found: String| Err(CorpusError::request(found));
         if !(0.0..=1.0).contains(&self.min_language_score) {
             return wrong(format!("min_language_score = {}: expected a number from 0 to 1", self.min_language_score));
+        }
+        if self.language_model.is_some() && !self.language {
+            return wrong("language_model needs language = true".to_owned());
         }
         let chooses = !self.languages.is_empty() || self.min_language_score > 0.0;
         if chooses && !self.language {
             return wrong("languages and min_language_score need language = true".to_owned());
         }
-        if let Some(unknown) = self.languages.iter().find(|code| !super::language::is_known(code)) {
-            let known = super::language::codes().collect::<Vec<_>>().join(", ");
+        let known = finder.languages();
+        if let Some(unknown) = self.languages.iter().find(|code| !known.contains(&&code[..])) {
+            let known = known.join(", ");
             return wrong(format!("languages: '{unknown}' is not found by this stage, which knows {known}"));
         }
         Ok(())

@@ -95,6 +95,17 @@ fn languages_are_chosen() {
 }
 
 #[test]
+fn a_model_may_find_languages() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/classifier/hs.ftz");
+    let (manifest, kept, _) = run("format-model", &lines()[1..4], json!({"language_model": model}), "1/1").unwrap();
+    assert!(kept.iter().all(|document| document["meta"]["language"].as_str().unwrap().starts_with('l')));
+    assert!(manifest.settings["language_model_hash"].is_string());
+    let error =
+        run("format-labels", &lines(), json!({"language_model": model, "languages": ["en"]}), "1/1").unwrap_err();
+    assert!(error.is_request() && error.to_string().contains("which knows l"), "{error}");
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     for (settings, shard, found) in [
         (json!({"languages": ["xx"]}), "1/1", "'xx'"),

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 use tutelage_corpus::{
-    Decontaminate, DedupSettings, DocumentStage, FormatSettings, Job, JobSettings, Outcome, Read, Rules, Safety,
-    ShardOf, dedup, format,
+    Decontaminate, DedupSettings, DocumentStage, FormatSettings, Job, JobSettings, Outcome, Quality, Read, Rules,
+    Safety, ShardOf, dedup, format,
 };
 use tutelage_run::{Observer, StopFlag};
 
@@ -28,17 +28,20 @@ pub enum StageName {
     Dedup,
     /// Blocked domains, blocked words, personal data.
     Safety,
+    /// Classifiers with thresholds.
+    Quality,
     /// What stands in evaluation sets is taken out.
     Decontaminate,
 }
 
 impl StageName {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("read", Self::Read),
         ("format", Self::Format),
         ("rules", Self::Rules),
         ("dedup", Self::Dedup),
         ("safety", Self::Safety),
+        ("quality", Self::Quality),
         ("decontaminate", Self::Decontaminate),
     ];
 
@@ -113,6 +116,7 @@ pub(super) fn carry_out(
             Ok(dedup(&job, &settings, carry_out.observer, stop)?)
         }
         StageName::Decontaminate => carry_out.documents(&Decontaminate::new(settings(table)?)?),
+        StageName::Quality => carry_out.documents(&Quality::new(settings(table)?)?),
         StageName::Safety => carry_out.documents(&Safety::new(settings(table)?)?),
         StageName::Rules => carry_out.documents(&Rules::new(settings(table)?)?),
     }
