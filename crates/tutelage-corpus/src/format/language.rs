@@ -2,6 +2,7 @@
 
 use whatlang::{Detector, Lang};
 
+use crate::words::is_han;
 use crate::{Classifier, ClassifierMemory};
 
 /// What finds languages.
@@ -40,8 +41,20 @@ fn rounded(score: f64) -> f64 {
 
 /// The language, by its code in ISO 639-1 (639-3 where it has none), and how certain that is, from 0 to 1.
 fn of(text: &str) -> Option<(&'static str, f64)> {
-    let found = Detector::new().detect(&sample(text))?;
+    let found = Detector::new().detect(&own_script(sample(text)))?;
     Some((code(found.lang()), rounded(found.confidence())))
+}
+
+/// Without Latin letters where a third of all letters are Chinese, Japanese or Korean: one of those says as much as several of the
+/// names and commands that stand between them.
+fn own_script(text: String) -> String {
+    let is_east_asian =
+        |c: char| is_han(c) || matches!(u32::from(c), 0x3041..=0x30ff | 0x1100..=0x11ff | 0xac00..=0xd7a3);
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    match 3 * text.chars().filter(|&c| is_east_asian(c)).count() > letters {
+        true => text.chars().filter(|c| !c.is_ascii_alphabetic()).collect(),
+        false => text,
+    }
 }
 
 /// Characters that are looked at; a language shows in fewer.
@@ -161,6 +174,7 @@ mod tests {
         ] {
             assert_eq!(of(text).unwrap().0, code, "{text}");
         }
+        assert_eq!(of("请使用 apt-get 命令安装 debian-handbook 软件包和它的配置文件").unwrap().0, "zh");
         assert!(of("123 456").is_none());
         let known = Finder::Letters.languages();
         assert!(known.contains(&"zh") && known.contains(&"en") && !known.contains(&"xx"));
