@@ -75,6 +75,7 @@ pub(crate) fn discover(inputs: &[PathBuf]) -> Result<Units, CorpusError> {
         } else if input.join(Manifest::NAME).exists() {
             found.units.extend(of_stage(input)?);
         } else {
+            is_no_unfinished_stage(input)?;
             of_folder(input, &mut found)?;
         }
     }
@@ -141,6 +142,23 @@ fn of_stage(folder: &Path) -> Result<Vec<Unit>, CorpusError> {
         units.push(Unit { expected, ..Unit::of_file(&path, Kind::Lines, packing, bytes) });
     }
     Ok(units)
+}
+
+/// A stage that is not done has files that look like any others; they would be read as if they were all.
+fn is_no_unfinished_stage(folder: &Path) -> Result<(), CorpusError> {
+    let io = |error| FileError::io("read", folder)(error);
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
+        let found = if name.starts_with("manifest-") && name.ends_with(".json") {
+            format!("holds parts of a stage ({name}): bring them together first, with 'tutelage data merge'")
+        } else if name.starts_with(".work") || name == ".dedup" || name == ".formatted" {
+            "holds a stage that is not done: give its command again, it goes on from there".to_owned()
+        } else {
+            continue;
+        };
+        return Err(FileError::content(folder, found).into());
+    }
+    Ok(())
 }
 
 /// Every file below, in the order of their names; small texts together.

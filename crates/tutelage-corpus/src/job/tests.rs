@@ -176,6 +176,10 @@ fn shards_write_what_the_whole_writes() {
     for shard in ["2/2", "1/2"] {
         parts.run(&Sieve::new(), 2, shard, &StopFlag::default()).unwrap();
     }
+    let unmerged = [parts.out.clone()];
+    let next = trial(&scratch, &unmerged, "next", Compression::None);
+    let error = next.run(&Sieve::new(), 1, "1/1", &StopFlag::default()).unwrap_err();
+    assert!(error.is_request() && error.to_string().contains("data merge"), "{error}");
     let documents = |trial: &Trial<'_>| {
         let mut files = trial.files();
         files.retain(|name, _| !name.starts_with("manifest"));
@@ -192,6 +196,10 @@ fn another_job_in_the_folder_is_refused() {
     let stop = StopFlag::default();
     let sieve = Sieve { fails_at: Some(9000), ..Sieve::new() };
     first.run(&sieve, 1, "1/1", &stop).unwrap_err();
+    // What it has written so far is not what it will have written.
+    let so_far = [first.out.clone()];
+    let error = trial(&scratch, &so_far, "next", Compression::None).run(&Sieve::new(), 1, "1/1", &stop).unwrap_err();
+    assert!(error.is_request() && error.to_string().contains("not done"), "{error}");
     let refused = |trial: &Trial<'_>, found: &str| {
         let error = trial.run(&Sieve::new(), 1, "1/1", &stop).unwrap_err();
         assert!(error.is_request() && error.to_string().contains(found), "{error}");
