@@ -73,8 +73,9 @@ fn check(root: &Path) -> Result<()> {
     cargo(root, &["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     cargo(root, &["test", "--workspace"], &[])?;
     // What needs a feature, which the program is built without otherwise.
-    let packages = ["--package", "tutelage-corpus", "--package", "tutelage-teacher", "--package", "tutelage"];
-    let parquet = [&packages[..], &["--features", "parquet"]].concat();
+    let packages = ["tutelage-run", "tutelage-corpus", "tutelage-teacher", "tutelage"];
+    let packages = packages.into_iter().flat_map(|name| ["--package", name]);
+    let parquet: Vec<&str> = packages.chain(["--features", "parquet"]).collect();
     cargo(root, &[&["clippy", "--all-targets", "--quiet"][..], &parquet, &["--", "-D", "warnings"]].concat(), &[])?;
     cargo(root, &[&["test"][..], &parquet, &["--", "capture", "parquet"]].concat(), &[])
 }

@@ -27,7 +27,10 @@ mod rules;
 mod safety;
 mod words;
 
-pub use classifier::{Classifier, ClassifierMemory};
+pub use classifier::{
+    AtThreshold, Card, Choice, Classifier, ClassifierApplying, ClassifierEvaluating, ClassifierMemory,
+    ClassifierTraining, Classify, Evaluation, LabelScores, Prepare, Scores, evaluate_classifier, train_classifier,
+};
 pub use decontaminate::{Decontaminate, DecontaminateSettings, DecontaminateWorker, Remove};
 pub use dedup::{Bands, DedupMethod, DedupSettings, Keep, dedup};
 pub use error::CorpusError;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tutelage_run::Hash;
 
+use crate::job::ShardOf;
+
 /// `manifest.json`. Nothing in it depends on the clock, on the number of threads, or on interruptions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -16,7 +18,7 @@ pub struct Manifest {
     pub settings: serde_json::Value,
     /// Which part of the inputs this is, as `i/n`; none where it is all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shard: Option<String>,
+    pub shard: Option<ShardOf>,
     /// Documents read, damaged ones included: the sum of `kept` and of all that is `dropped`.
     pub read: u64,
     /// Documents written.
@@ -41,6 +43,13 @@ pub struct Manifest {
 impl Manifest {
     /// Name of its file.
     pub const NAME: &'static str = "manifest.json";
+}
+
+/// Adds counts to others of the same names.
+pub(crate) fn add_counts<'c>(sum: &mut BTreeMap<String, u64>, counts: impl IntoIterator<Item = (&'c String, &'c u64)>) {
+    for (name, count) in counts {
+        *sum.entry(name.clone()).or_default() += count;
+    }
 }
 
 /// One damaged document.

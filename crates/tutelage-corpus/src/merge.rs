@@ -7,7 +7,7 @@ use tutelage_run::{FileError, create_folder, link_or_copy, read_json, write_json
 
 use crate::CorpusError;
 use crate::job::ShardOf;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, add_counts};
 
 /// A manifest and its folder.
 #[derive(Debug)]
@@ -45,19 +45,9 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Manifest, CorpusError> {
     let order = in_order(&parts)?;
     create_folder(out)?;
     let is_one_job = parts.iter().all(|part| part.manifest.shard.is_some());
-    let mut all = Manifest {
-        shard: None,
-        read: 0,
-        kept: 0,
-        dropped: BTreeMap::new(),
-        counts: BTreeMap::new(),
-        warnings: Vec::new(),
-        damaged: Vec::new(),
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        ..first.manifest.clone()
-    };
-    parts.iter().for_each(|part| add_counts(&mut all, &part.manifest));
+    let Manifest { stage, version, settings, .. } = first.manifest.clone();
+    let mut all = Manifest { stage, version, settings, ..Manifest::default() };
+    parts.iter().for_each(|part| add_part(&mut all, &part.manifest));
     for (part, at) in order {
         let Part { folder, manifest } = &parts[part];
         let mut output = manifest.outputs[at].clone();
@@ -85,14 +75,11 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Manifest, CorpusError> {
     Ok(all)
 }
 
-fn add_counts(all: &mut Manifest, part: &Manifest) {
+fn add_part(all: &mut Manifest, part: &Manifest) {
     all.read += part.read;
     all.kept += part.kept;
-    for (sum, counts) in [(&mut all.dropped, &part.dropped), (&mut all.counts, &part.counts)] {
-        for (name, count) in counts {
-            *sum.entry(name.clone()).or_default() += count;
-        }
-    }
+    add_counts(&mut all.dropped, &part.dropped);
+    add_counts(&mut all.counts, &part.counts);
     all.damaged.extend(part.damaged.iter().cloned());
     all.warnings.extend(part.warnings.iter().cloned());
 }
@@ -124,7 +111,7 @@ fn in_order(parts: &[Part]) -> Result<Vec<(usize, usize)>, CorpusError> {
     let mut by_index: BTreeMap<u32, usize> = BTreeMap::new();
     let mut of = None;
     for (number, part) in parts.iter().enumerate() {
-        let shard: ShardOf = part.manifest.shard.as_deref().unwrap_or("1/1").parse()?;
+        let shard = part.manifest.shard.unwrap_or(ShardOf::ALL);
         let place = part.folder.display();
         if *of.get_or_insert(shard.n_parts()) != shard.n_parts() {
             let found = format!("{place}: part {shard} is of another division into parts than the others");

@@ -78,6 +78,7 @@ pub enum Reason {
     BlockedWords,
     // Quality.
     Classifier,
+    NoLabel,
     // Decontamination.
     Contaminated,
     // SlimPajama.
@@ -178,6 +179,7 @@ impl fmt::Display for Reason {
             Self::BlockedDomain => "blocked_domain",
             Self::BlockedWords => "blocked_words",
             Self::Classifier => "classifier",
+            Self::NoLabel => "no_label",
             Self::Contaminated => "contaminated",
             Self::ShortDoc => "short_doc",
             Self::TooManyLineBreaks => "too_many_line_breaks",

@@ -45,6 +45,17 @@ pub struct ContentHasher {
 }
 
 impl ContentHasher {
+    /// With a file's content so far.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_file(path: &Path) -> Result<Self, FileError> {
+        let file = File::open(path).map_err(FileError::io("read", path))?;
+        let mut inner = blake3::Hasher::new();
+        inner.update_reader(file).map_err(FileError::io("read", path))?;
+        Ok(Self { inner })
+    }
+
     /// Appends bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.inner.update(bytes);
@@ -72,8 +83,5 @@ pub fn hash_bytes(bytes: &[u8]) -> Hash {
 /// # Errors
 /// When it cannot be read.
 pub fn hash_file(path: &Path) -> Result<Hash, FileError> {
-    let file = File::open(path).map_err(FileError::io("read", path))?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file).map_err(FileError::io("read", path))?;
-    Ok(name(&hasher))
+    Ok(ContentHasher::of_file(path)?.finish())
 }

@@ -2,7 +2,7 @@
 //!
 //! # Tour
 //! - [`write_atomic`], [`AtomicFile`] and [`AtomicFolder`]: beside, fsync, rename; never half a file.
-//! - [`MappedFile`]: a read-only memory map. [`{FileLock, RunLock}`]: one process a run folder.
+//! - [`MappedFile`]: a read-only memory map. With the feature `parquet`, a reader of Parquet whose assertions are errors. [`{FileLock, RunLock}`]: one process a run folder.
 //! - [`struct@Hash`]: what a file was made from. [`AppendedFile`] and [`Journal`]: bytes and lines that are
 //!   only ever appended, and cut back to a checkpoint. [`EventFile`]: the same numbers for TensorBoard.
 //! - [`RandomStream`]: numbers that depend on (seed, purpose) alone.
@@ -18,6 +18,8 @@ mod journal;
 mod lock;
 mod machine;
 mod mapped;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod random;
 pub mod records;
 mod tensorboard;
@@ -33,5 +35,7 @@ pub use journal::{Journal, read_lines};
 pub use lock::{FileLock, RunLock};
 pub use machine::{Machine, peak_memory_bytes};
 pub use mapped::MappedFile;
+#[cfg(feature = "parquet")]
+pub use parquet::{guarded, parquet_reader};
 pub use random::RandomStream;
 pub use tensorboard::EventFile;

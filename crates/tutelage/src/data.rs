@@ -11,12 +11,13 @@ use tutelage_recipe::corpus::{
     CorpusError, Manifest, Outcome, Pipeline, PipelineOutcome, ShardOf, StageName, StageRequest, data_stage, merge,
 };
 
+use crate::classifier::{ClassifierCommand, classifier};
 use crate::commands::{INTERRUPTED, print_json, stop_flag};
 use crate::failure::Failure;
 use crate::look::{DiffArgs, SampleArgs, StatsArgs, compare, sample, stats};
 use crate::progress::Progress;
 
-const COMMON: &str = "Settings of every stage (--set KEY=VALUE):\n  \
+pub(crate) const COMMON: &str = "Settings of every stage (--set KEY=VALUE):\n  \
     text_field=text           field of JSONL that holds the text\n  \
     compression=none|gz|zst   of what is written\n  \
     keep_dropped=false        keep dropped documents in DIR/dropped, each with the reason\n  \
@@ -93,6 +94,9 @@ pub(crate) enum DataCommand {
         Of each classifier: name (the field that holds its score), model, label, min, max, languages=[] (that it is\n\
         asked about).\n\n{COMMON}"))]
     Quality(StageArgs),
+    /// Learn a classifier from documents with labels, give documents their label, or see how far it is right
+    #[command(subcommand)]
+    Classifier(ClassifierCommand),
     /// What stands in evaluation sets is taken out: documents, or spans of them
     #[command(after_help = format!("Examples:\n  tutelage data decontaminate data/safe --out data/clean \\\n      \
         --set 'sets=[\"eval/mmlu/test\",\"eval/gsm8k.jsonl\"]' --set keep_dropped=true\n  \
@@ -156,7 +160,7 @@ pub(crate) struct StageArgs {
     json: bool,
 }
 
-fn shard(text: &str) -> Result<ShardOf, String> {
+pub(crate) fn shard(text: &str) -> Result<ShardOf, String> {
     text.parse().map_err(|error: CorpusError| error.to_string())
 }
 
@@ -165,6 +169,7 @@ pub(crate) fn data(what: DataCommand, engine: &EngineChoice) -> Result<ExitCode,
         DataCommand::Read(args) => stage(StageName::Read, &args, engine),
         DataCommand::Format(args) => stage(StageName::Format, &args, engine),
         DataCommand::Quality(args) => stage(StageName::Quality, &args, engine),
+        DataCommand::Classifier(what) => classifier(what, engine),
         DataCommand::Decontaminate(args) => stage(StageName::Decontaminate, &args, engine),
         DataCommand::Safety(args) => stage(StageName::Safety, &args, engine),
         DataCommand::Merge { parts, out, json } => join(&parts, out, json),
@@ -183,6 +188,11 @@ fn stage(name: StageName, args: &StageArgs, engine: &EngineChoice) -> Result<Exi
     let mut progress = Progress::new();
     let outcome = data_stage(&request, engine, &mut progress, &stop)?;
     drop(progress);
+    ended(outcome, out, *json)
+}
+
+/// Says how a stage ended.
+pub(crate) fn ended(outcome: Outcome, out: &Path, json: bool) -> Result<ExitCode, Failure> {
     match outcome {
         Outcome::Stopped => {
             eprintln!("stopped; what is done is saved in {}: the same command goes on from there", out.display());

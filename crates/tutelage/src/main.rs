@@ -7,6 +7,7 @@
 mod args;
 mod bench;
 mod chat;
+mod classifier;
 mod commands;
 mod data;
 mod failure;

@@ -25,6 +25,67 @@ pub(super) struct Dictionary {
 const LABEL: &str = "__label__";
 const END: &[u8] = b"</s>";
 
+/// A word or a label, and how often it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) word: Vec<u8>,
+    pub(super) count: u64,
+}
+
+/// What was counted in texts: a dictionary, and what its file says beside it.
+#[derive(Debug)]
+pub(super) struct Vocabulary {
+    pub(super) dictionary: Dictionary,
+    words: Vec<Entry>,
+    n_tokens: u64,
+}
+
+impl Vocabulary {
+    /// Of words and labels in any order; a text's end is a word too, seen once a document.
+    pub(super) fn new(mut words: Vec<Entry>, mut labels: Vec<Entry>, n_documents: u64) -> Self {
+        words.push(Entry { word: END.to_vec(), count: n_documents });
+        for entries in [&mut words, &mut labels] {
+            entries.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.word.cmp(&b.word)));
+        }
+        let n_tokens = words.iter().map(|entry| entry.count).sum();
+        let dictionary = Dictionary {
+            words: words.iter().map(|entry| entry.word.clone()).zip(0..).collect(),
+            n_words: words.len(),
+            labels: labels.iter().map(|entry| String::from_utf8_lossy(&entry.word).into_owned()).collect(),
+            label_counts: labels.iter().map(|entry| entry.count as i64).collect(),
+            ..Dictionary::default()
+        };
+        Self { dictionary, words, n_tokens }
+    }
+
+    /// Appends it as the file has it.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Dictionary { labels, label_counts, .. } = &self.dictionary;
+        for n in [self.words.len() + labels.len(), self.words.len(), labels.len()] {
+            out.extend((n as i32).to_le_bytes());
+        }
+        out.extend((self.n_tokens as i64).to_le_bytes());
+        // No n-gram was taken out.
+        out.extend((-1i64).to_le_bytes());
+        let mut entry = |word: &[u8], count: i64, kind: u8| {
+            out.extend_from_slice(word);
+            out.push(0);
+            out.extend(count.to_le_bytes());
+            out.push(kind);
+        };
+        self.words.iter().for_each(|word| entry(&word.word, word.count as i64, 0));
+        for (label, count) in labels.iter().zip(label_counts) {
+            entry(format!("{LABEL}{label}").as_bytes(), *count, 1);
+        }
+    }
+}
+
+/// The words of a text, as they are counted; what looks like a label is none.
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = &[u8]> {
+    let tokens = text.as_bytes().split(|&byte| is_space(byte));
+    tokens.filter(|token| !token.is_empty() && !token.starts_with(LABEL.as_bytes()))
+}
+
 impl Dictionary {
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, String> {
         let size = cursor.count("the number of entries")?;
@@ -70,11 +131,7 @@ impl Dictionary {
     pub(super) fn rows(&self, text: &str, out: &mut Vec<u32>) {
         out.clear();
         let mut hashes = Vec::new();
-        let tokens = text.as_bytes().split(|&byte| is_space(byte)).filter(|token| !token.is_empty());
-        for token in tokens.chain([END]) {
-            if token.starts_with(LABEL.as_bytes()) {
-                continue;
-            }
+        for token in tokens(text).chain([END]) {
             self.word(token, out);
             hashes.push(hash(token));
         }

@@ -4,11 +4,25 @@
 //! Departure: labels that stand alone (losses `ova` and `ns`) have their exact probability, which fastText takes from a table of 512
 //! steps (up to 0.008 away).
 
+mod apply;
+mod card;
 mod cursor;
 mod dictionary;
+mod evaluate;
+mod evaluation;
 mod matrix;
+mod prepare;
 #[cfg(test)]
 mod tests;
+mod train;
+mod write;
+
+pub use apply::{ClassifierApplying, Classify};
+pub use card::Card;
+pub use evaluate::{ClassifierEvaluating, evaluate_classifier};
+pub use evaluation::{AtThreshold, Evaluation, LabelScores, Scores};
+pub use prepare::Prepare;
+pub use train::{Choice, ClassifierTraining, train_classifier};
 
 use std::path::Path;
 
@@ -26,6 +40,8 @@ pub struct Classifier {
     output: Matrix,
     loss: Loss,
     hash: Hash,
+    prepare: Prepare,
+    card: Option<Card>,
 }
 
 /// How rows of the output become probabilities.
@@ -43,13 +59,19 @@ const MAGIC: i32 = 793_712_314;
 const VERSIONS: std::ops::RangeInclusive<i32> = 11..=12;
 
 impl Classifier {
-    /// Reads a model: fastText's `.bin` or `.ftz`.
+    /// Reads a model: fastText's `.bin` or `.ftz`, with its [`Card`] if there is one beside it.
     ///
     /// # Errors
-    /// When the file cannot be read, is no such model, or is damaged.
+    /// When the file cannot be read, is no such model, or is damaged; or the card is that of another model.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let file = MappedFile::open(path)?;
-        Self::parse(file.bytes()).map_err(|found| FileError::content(path, format!("no classifier: {found}")))
+        let model = Self::parse(file.bytes());
+        let mut model = model.map_err(|found| FileError::content(path, format!("no classifier: {found}")))?;
+        if let Some(card) = Card::of(path, &model.hash)? {
+            model.prepare = card.prepare;
+            model.card = Some(card);
+        }
+        Ok(model)
     }
 
     /// Reads a model out of bytes.
@@ -100,7 +122,7 @@ impl Classifier {
             2 | 4 => Loss::Independent,
             other => return Err(format!("its loss is of kind {other}, which there is not")),
         };
-        Ok(Self { dictionary, input, output, loss, hash: hash_bytes(bytes) })
+        Ok(Self { dictionary, input, output, loss, hash: hash_bytes(bytes), prepare: Prepare::default(), card: None })
     }
 
     /// The labels, without `__label__`.
@@ -113,31 +135,64 @@ impl Classifier {
         &self.hash
     }
 
-    /// The probability of every label for a text, whose line ends count as spaces. All are 0 for a text without anything known.
-    pub fn probabilities(&self, text: &str, memory: &mut ClassifierMemory) -> Vec<f32> {
-        let ClassifierMemory { rows, hidden } = memory;
-        self.dictionary.rows(text, rows);
+    /// What is known of how far it may be believed.
+    pub fn card(&self) -> Option<&Card> {
+        self.card.as_ref()
+    }
+
+    /// Whether each label stands alone, rather than one being chosen.
+    fn is_independent(&self) -> bool {
+        self.loss == Loss::Independent
+    }
+
+    /// The mean of a text's vectors; false where nothing in it is known.
+    fn hidden(&self, text: &str, memory: &mut ClassifierMemory) -> bool {
+        let ClassifierMemory { rows, hidden, text: written } = memory;
+        if self.prepare.is_nothing() {
+            self.dictionary.rows(text, rows);
+        } else {
+            self.prepare.write(text, written);
+            self.dictionary.rows(written, rows);
+        }
         // Rows of n-grams that a damaged file has no numbers for.
         rows.retain(|&row| (row as usize) < self.input.rows());
-        let n_labels = self.labels().len();
         if rows.is_empty() {
-            return vec![0.0; n_labels];
+            return false;
         }
         hidden.clear();
         hidden.resize(self.input.cols(), 0.0);
         rows.iter().for_each(|&row| self.input.add_row(row as usize, hidden));
         let share = 1.0 / rows.len() as f32;
         hidden.iter_mut().for_each(|x| *x *= share);
+        true
+    }
+
+    /// What is made probabilities of, for every label; nothing for a text without anything known.
+    fn scores(&self, text: &str, memory: &mut ClassifierMemory) -> Option<Vec<f32>> {
+        self.hidden(text, memory).then(|| self.products(&memory.hidden))
+    }
+
+    fn products(&self, hidden: &[f32]) -> Vec<f32> {
+        (0..self.labels().len()).map(|label| self.output.dot_row(label, hidden)).collect()
+    }
+
+    /// The probability of every label for a text, whose line ends count as spaces. All are 0 for a text without anything known.
+    pub fn probabilities(&self, text: &str, memory: &mut ClassifierMemory) -> Vec<f32> {
+        let n_labels = self.labels().len();
+        if !self.hidden(text, memory) {
+            return vec![0.0; n_labels];
+        }
+        let hidden = &memory.hidden;
         match &self.loss {
             Loss::Softmax => {
-                let mut scores: Vec<f32> = (0..n_labels).map(|label| self.output.dot_row(label, hidden)).collect();
+                let mut scores = self.products(hidden);
                 let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 scores.iter_mut().for_each(|score| *score = (*score - most).exp());
                 let sum: f32 = scores.iter().sum();
                 scores.iter_mut().for_each(|score| *score /= sum);
                 scores
             }
-            Loss::Independent => (0..n_labels).map(|label| sigmoid(self.output.dot_row(label, hidden))).collect(),
+            Loss::Independent => self.products(hidden).into_iter().map(sigmoid).collect(),
             Loss::Tree(children) => {
                 let mut scores = vec![1.0f32; n_labels + children.len()];
                 // Inner nodes come after what is below them.
@@ -166,6 +221,12 @@ impl Classifier {
 pub struct ClassifierMemory {
     rows: Vec<u32>,
     hidden: Vec<f32>,
+    text: String,
+}
+
+/// A score as documents carry it: not more digits than it has meaning.
+pub(crate) fn rounded(score: f64) -> f64 {
+    (score * 1e4).round() / 1e4
 }
 
 fn sigmoid(x: f32) -> f32 {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::job::{At, DocumentStage, Tally};
+use crate::job::{At, DocumentStage, Tally, value_of};
 use crate::words::word_hashes;
 use crate::{CorpusError, Manifest, Reason, Record};
 use index::{Index, Source};
@@ -179,8 +179,7 @@ impl DocumentStage for Decontaminate {
     }
 
     fn settings(&self) -> Value {
-        // A plain struct of names and numbers.
-        let mut all = serde_json::to_value(&self.settings).unwrap_or_default();
+        let mut all = value_of(&self.settings);
         let hashes = self.index.files.iter().map(|(path, hash)| (path.display().to_string(), json!(hash)));
         all["set_hashes"] = Value::Object(hashes.collect());
         all

@@ -3,8 +3,9 @@
 use rustc_hash::FxHashMap;
 use serde_json::json;
 
+use super::DedupMethod;
 use super::clusters::Sets;
-use super::{DedupMethod, DedupSettings};
+use super::rows::Rows;
 use crate::job::{At, DocumentStage, Tally};
 use crate::{Manifest, Reason, Record};
 
@@ -75,19 +76,13 @@ impl Copies {
 #[derive(Debug)]
 pub(super) struct Drops<'s> {
     name: &'static str,
-    settings: &'s DedupSettings,
-    resolved: serde_json::Value,
+    rows: &'s Rows<'s>,
     copies: Copies,
 }
 
 impl<'s> Drops<'s> {
-    pub(super) fn new(
-        name: &'static str,
-        settings: &'s DedupSettings,
-        resolved: serde_json::Value,
-        copies: Copies,
-    ) -> Self {
-        Self { name, settings, resolved, copies }
+    pub(super) fn new(name: &'static str, rows: &'s Rows<'s>, copies: Copies) -> Self {
+        Self { name, rows, copies }
     }
 }
 
@@ -99,7 +94,7 @@ impl DocumentStage for Drops<'_> {
     }
 
     fn settings(&self) -> serde_json::Value {
-        self.resolved.clone()
+        self.rows.settings()
     }
 
     fn worker(&self) {}
@@ -109,13 +104,13 @@ impl DocumentStage for Drops<'_> {
         let Some(cluster) = self.copies.cluster(document) else { return Ok(()) };
         if cluster.kept == document {
             tally.add("dedup_clusters", 1);
-            if self.settings.note_copies {
+            if self.rows.settings.note_copies {
                 record.note("copies", &cluster.size);
             }
             return Ok(());
         }
         record.set("duplicate_of", &self.copies.place(cluster.kept));
-        Err(match self.settings.method {
+        Err(match self.rows.settings.method {
             DedupMethod::Minhash => Reason::NearDuplicate,
             DedupMethod::Exact => Reason::ExactDuplicate,
         })

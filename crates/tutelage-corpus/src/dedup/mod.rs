@@ -28,21 +28,6 @@ use clusters::{Sets, join_by_keys};
 use drops::{Copies, Drops};
 use rows::Rows;
 
-/// The settings with what follows from them.
-fn settings_of(settings: &DedupSettings, bands: Bands) -> serde_json::Value {
-    let mut all = serde_json::to_value(settings).unwrap_or_default();
-    all["bands"] = bands.bands.into();
-    all["rows"] = bands.rows.into();
-    if settings.method == DedupMethod::Minhash {
-        all["probability"] = bands.curve().into_iter().map(|(s, p)| serde_json::json!([s, p])).collect();
-    }
-    // How much memory sorting may take changes nothing of what comes out.
-    if let Some(map) = all.as_object_mut() {
-        map.remove("memory_bytes");
-    }
-    all
-}
-
 /// Carries out the stage, or goes on with it.
 ///
 /// # Errors
@@ -58,11 +43,11 @@ pub fn dedup(
             "--shard: copies may lie in different parts, so 'dedup' reads all of them; shard the stages before and after it",
         ));
     }
-    let resolved = settings_of(settings, settings.resolved_bands()?);
-    if let Some(outcome) = job.done(&Drops::new("dedup", settings, resolved, Copies::default()), observer)? {
+    let rows = Rows::new(settings)?;
+    if let Some(outcome) = job.done(&Drops::new("dedup", &rows, Copies::default()), observer)? {
         return Ok(outcome);
     }
-    drop_copies(job, "dedup", settings, |manifest| manifest, observer, stop)
+    drop_copies(job, "dedup", &rows, |manifest| manifest, observer, stop)
 }
 
 /// Of documents with the same text keeps the first, as the end of another stage, whose manifest `finish` makes.
@@ -73,23 +58,23 @@ pub(crate) fn drop_exact_copies(
     stop: &StopFlag,
 ) -> Result<Outcome, CorpusError> {
     let settings = DedupSettings { method: DedupMethod::Exact, keep: Keep::First, ..DedupSettings::default() };
-    drop_copies(job, "exact copies", &settings, finish, observer, stop)
+    drop_copies(job, "exact copies", &Rows::new(&settings)?, finish, observer, stop)
 }
 
 fn drop_copies(
     job: &Job<'_>,
     name: &'static str,
-    settings: &DedupSettings,
+    rows: &Rows<'_>,
     finish: impl FnOnce(Manifest) -> Manifest,
     observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Outcome, CorpusError> {
-    let rows = Rows::new(settings)?;
+    let settings = rows.settings;
     let work = job.out.join(".dedup");
     let intermediate = JobSettings { compression: Compression::None, keep_dropped: false, ..job.settings.clone() };
     let first = Job { out: &work, settings: &intermediate, shard: ShardOf::ALL, ..*job };
-    let Outcome::Done(found) = first.run(&rows, observer, stop)? else { return Ok(Outcome::Stopped) };
-    let copies = copies(&work, &rows, settings, job.threads, observer, stop)?;
+    let Outcome::Done(found) = first.run(rows, observer, stop)? else { return Ok(Outcome::Stopped) };
+    let copies = copies(&work, rows, job.threads, observer, stop)?;
     let Some(copies) = copies else { return Ok(Outcome::Stopped) };
     if settings.keep == Keep::Newest
         && let Some(&without) = found.counts.get("dedup_documents_without_date")
@@ -101,8 +86,7 @@ fn drop_copies(
         );
         observer.event(&Event::Note(&text));
     }
-    let resolved = settings_of(settings, settings.resolved_bands()?);
-    let outcome = job.run_and(&Drops::new(name, settings, resolved, copies), finish, observer, stop)?;
+    let outcome = job.run_and(&Drops::new(name, rows, copies), finish, observer, stop)?;
     if matches!(outcome, Outcome::Done(_)) {
         remove_folder(&work)?;
     }
@@ -113,11 +97,11 @@ fn drop_copies(
 fn copies(
     work: &Path,
     rows: &Rows<'_>,
-    settings: &DedupSettings,
     threads: usize,
     observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Option<Copies>, CorpusError> {
+    let settings = rows.settings;
     let manifest = read_manifest(work)?;
     let files = RowFiles::open(work, &manifest, rows.row_bytes())?;
     let n = files.n_documents;

@@ -4,14 +4,14 @@ use super::minhash::MinHash;
 use super::shingles::Shingles;
 use super::{DedupMethod, DedupSettings, Keep};
 use crate::dedup::bands::Bands;
-use crate::job::{At, DocumentStage, Tally};
+use crate::job::{At, DocumentStage, Tally, value_of};
 use crate::{CorpusError, Reason, Record};
 
 /// The first pass: documents become rows. A row is the document's number in its unit (u64), its rank among copies (u64; the
 /// highest is kept), and its keys (u64 each), all little-endian.
 #[derive(Debug)]
 pub(super) struct Rows<'s> {
-    settings: &'s DedupSettings,
+    pub(super) settings: &'s DedupSettings,
     bands: Bands,
     minhash: MinHash,
 }
@@ -65,8 +65,19 @@ impl DocumentStage for Rows<'_> {
         "dedup: signatures"
     }
 
+    /// The settings, and what follows from them.
     fn settings(&self) -> serde_json::Value {
-        super::settings_of(self.settings, self.bands)
+        let mut all = value_of(self.settings);
+        all["bands"] = self.bands.bands.into();
+        all["rows"] = self.bands.rows.into();
+        if self.settings.method == DedupMethod::Minhash {
+            all["probability"] = self.bands.curve().into_iter().map(|(s, p)| serde_json::json!([s, p])).collect();
+        }
+        // How much memory sorting may take changes nothing of what comes out.
+        if let Some(map) = all.as_object_mut() {
+            map.remove("memory_bytes");
+        }
+        all
     }
 
     fn worker(&self) -> RowsWorker {

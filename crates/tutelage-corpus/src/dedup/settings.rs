@@ -29,7 +29,7 @@ pub struct DedupSettings {
     pub note_copies: bool,
     /// Of the hash functions.
     pub seed: u64,
-    /// Memory for the sorting of bands, beside 13 bytes a document.
+    /// Memory for the sorting of bands, beside 4 bytes a document and the clusters.
     pub memory_bytes: usize,
 }
 

@@ -2,6 +2,7 @@
 
 use whatlang::{Detector, Lang};
 
+use crate::classifier::rounded;
 use crate::words::is_han;
 use crate::{Classifier, ClassifierMemory};
 
@@ -32,11 +33,6 @@ impl Finder {
             Self::Model(model) => model.labels().iter().map(String::as_str).collect(),
         }
     }
-}
-
-/// Not more digits than it has meaning.
-fn rounded(score: f64) -> f64 {
-    (score * 1e4).round() / 1e4
 }
 
 /// The language, by its code in ISO 639-1 (639-3 where it has none), and how certain that is, from 0 to 1.

@@ -14,11 +14,12 @@ pub use settings::{Focus, FormatSettings};
 use std::borrow::Cow;
 use std::path::Path;
 
-use tutelage_run::{Hash, Observer, StopFlag, create_folder, hash_bytes, remove_folder, rename};
+use tutelage_run::{Observer, StopFlag, create_folder, hash_bytes, remove_folder, rename};
 
 use crate::dedup::drop_exact_copies;
 use crate::input::HTML_FIELD;
-use crate::job::{At, Compression, DocumentStage, Job, JobSettings, Outcome, Tally};
+use crate::job::{At, Compression, DocumentStage, Job, JobSettings, Outcome, Tally, value_of};
+use crate::manifest::add_counts;
 use crate::{Classifier, ClassifierMemory, CorpusError, Manifest, Reason, Record};
 use language::Finder;
 
@@ -27,8 +28,6 @@ use language::Finder;
 pub struct Format<'s> {
     settings: &'s FormatSettings,
     finder: Finder,
-    /// Of the model that finds languages.
-    model_hash: Option<Hash>,
 }
 
 impl DocumentStage for Format<'_> {
@@ -39,10 +38,9 @@ impl DocumentStage for Format<'_> {
     }
 
     fn settings(&self) -> serde_json::Value {
-        // A plain struct of names and numbers.
-        let mut all = serde_json::to_value(self.settings).unwrap_or_default();
-        if let Some(hash) = &self.model_hash {
-            all["language_model_hash"] = serde_json::json!(hash);
+        let mut all = value_of(self.settings);
+        if let Finder::Model(model) = &self.finder {
+            all["language_model_hash"] = serde_json::json!(model.hash());
         }
         all
     }
@@ -108,11 +106,7 @@ impl<'s> Format<'s> {
             Some(path) => Finder::Model(Box::new(Classifier::read(path)?)),
         };
         settings.check(&finder)?;
-        let model_hash = match &finder {
-            Finder::Letters => None,
-            Finder::Model(model) => Some(model.hash().clone()),
-        };
-        Ok(Self { settings, finder, model_hash })
+        Ok(Self { settings, finder })
     }
 
     fn normalize(&self, record: &mut Record, tally: &mut Tally) {
@@ -186,14 +180,10 @@ fn keep_dropped(formatted: &Path, job: &Job<'_>) -> Result<(), CorpusError> {
 /// The manifest of both parts.
 fn together(first: &Manifest, last: Manifest, job: &Job<'_>) -> Manifest {
     let mut all = Manifest { read: first.read, kept: last.kept, outputs: last.outputs, ..first.clone() };
-    for (reason, count) in last.dropped {
-        *all.dropped.entry(reason).or_default() += count;
-    }
-    for (name, count) in last.counts {
-        *all.counts.entry(name).or_default() += count;
-    }
+    add_counts(&mut all.dropped, &last.dropped);
+    add_counts(&mut all.counts, &last.counts);
     if let Some(map) = all.settings.as_object_mut() {
-        map.insert("compression".to_owned(), serde_json::to_value(job.settings.compression).unwrap_or_default());
+        map.insert("compression".to_owned(), value_of(&job.settings.compression));
     }
     all
 }

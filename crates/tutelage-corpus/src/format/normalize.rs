@@ -24,9 +24,9 @@ pub(super) fn whitespace(text: &str) -> String {
                 rest.next_if_eq(&'\n');
                 '\n'
             }
-            '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
+            c if is_break(c) => '\n',
             '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' => ' ',
-            '\t' | '\n' => c,
+            '\t' => c,
             '\u{feff}' | '\u{fffe}' | '\u{ffff}' => continue,
             c if c.is_control() => continue,
             c => c,

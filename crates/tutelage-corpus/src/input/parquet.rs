@@ -3,7 +3,6 @@
 //! Binary values become hexadecimal, times ISO 8601. After a row group that is damaged reading goes on at the next.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::{ReaderIter, TreeBuilder};
 use parquet::record::{Field, Row};
 use serde_json::{Map, Number, Value};
-use tutelage_run::FileError;
+use tutelage_run::{FileError, guarded, parquet_reader};
 
 use super::bytes::{drain, open};
 use super::{Chunk, Content, Item, Packing, Source, Unit, Watch};
@@ -32,28 +31,12 @@ pub(super) struct ParquetRows {
     row: u64,
 }
 
-/// The library has assertions about what damaged files say of themselves; one that fails is damage.
-fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("its contents contradict each other".to_owned()))
-}
-
 impl ParquetRows {
     pub(super) fn open(unit: &Unit, max_bytes: usize, watch: &Arc<Watch>) -> Result<Self, CorpusError> {
         let path = unit.files[0].clone();
         let file = File::open(&path).map_err(FileError::io("read", &path))?;
-        let reader = guarded(|| {
-            let reader = SerializedFileReader::new(file).map_err(|error| error.to_string())?;
-            for column in reader.metadata().row_groups().iter().flat_map(|group| group.columns()) {
-                let numbers =
-                    [column.data_page_offset(), column.dictionary_page_offset().unwrap_or(0), column.compressed_size()];
-                if let Some(number) = numbers.into_iter().find(|&number| number < 0) {
-                    return Err(format!("it says that a column begins or extends at {number}"));
-                }
-            }
-            Ok(reader)
-        });
-        let reader =
-            reader.map_err(|error| FileError::content(&path, format!("is not a whole Parquet file: {error}")))?;
+        let wrong = |error| FileError::content(&path, format!("is not a whole Parquet file: {error}"));
+        let reader = parquet_reader(file).map_err(wrong)?;
         let watch = Arc::clone(watch);
         Ok(Self { reader, path, watch, max_bytes, group: 0, before: 0, rows: None, row: 0 })
     }

@@ -119,6 +119,18 @@ impl Unit {
             root: path.parent().unwrap_or(Path::new("")).to_path_buf(),
         }
     }
+
+    /// Whether all that was read has the hash that a manifest says, if there is one.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub(crate) fn is_as_expected(&self, hash: &Hash) -> Result<(), FileError> {
+        if self.expected.as_ref().is_some_and(|expected| expected != hash) {
+            let found = "is not what its manifest says: it was damaged or changed; make that stage again";
+            return Err(FileError::content(&self.files[0], found));
+        }
+        Ok(())
+    }
 }
 
 /// The outputs of a stage, which have to be what its manifest says.
@@ -137,7 +149,10 @@ fn of_stage(folder: &Path) -> Result<Vec<Unit>, CorpusError> {
             );
             return Err(FileError::content(&path, found).into());
         }
-        let packing = kind_of(&path).map_or(Packing::Plain, |(_, packing)| packing);
+        let Some((Kind::Lines, packing)) = kind_of(&path) else {
+            let found = format!("holds the stage '{}', which leaves no documents", manifest.stage);
+            return Err(FileError::content(folder, found).into());
+        };
         let expected = Some(output.hash.clone());
         units.push(Unit { expected, ..Unit::of_file(&path, Kind::Lines, packing, bytes) });
     }

@@ -52,10 +52,7 @@ impl Warc {
         loop {
             chunk.bytes.truncate(start);
             match read_line(&mut *self.reader, &mut chunk.bytes, HEAD)? {
-                Line::End => {
-                    chunk.bytes.truncate(start);
-                    return Ok(false);
-                }
+                Line::End => return Ok(false),
                 _ if is_first_line(&chunk.bytes[start..]) => {
                     self.record += 1;
                     return self.record_at(chunk, start);

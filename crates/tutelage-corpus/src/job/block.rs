@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
 use tutelage_run::FileError;
 
@@ -103,11 +104,11 @@ impl Block {
 
     /// Compresses what is to be appended, so that threads do it side by side.
     pub(super) fn packed(mut self, compression: Compression) -> Result<Self, FileError> {
-        for bytes in [&mut self.kept_bytes, &mut self.dropped_bytes] {
-            if !bytes.is_empty() {
-                *bytes =
-                    pack(bytes, compression).map_err(FileError::io("compress", std::path::Path::new("documents")))?;
-            }
+        if compression == Compression::None {
+            return Ok(self);
+        }
+        for bytes in [&mut self.kept_bytes, &mut self.dropped_bytes].into_iter().filter(|bytes| !bytes.is_empty()) {
+            *bytes = pack(bytes, compression).map_err(FileError::io("compress", Path::new("documents")))?;
         }
         Ok(self)
     }

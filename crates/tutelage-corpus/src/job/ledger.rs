@@ -14,43 +14,39 @@ use crate::manifest::{Damage, InputRecord, Manifest, OutputRecord};
 
 /// What a job is: another one in the same folder is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct JobRecord {
+pub(crate) struct JobRecord {
     pub(super) stage: String,
-    pub(super) shard: String,
-    pub(super) settings: serde_json::Value,
+    shard: ShardOf,
+    pub(crate) settings: serde_json::Value,
     pub(super) inputs: Vec<InputName>,
-    #[serde(skip)]
-    of: Option<ShardOf>,
     #[serde(skip)]
     files: Vec<PathBuf>,
 }
 
 /// An input before it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct InputName {
+pub(crate) struct InputName {
     file: String,
     files: u64,
     bytes: u64,
 }
 
 impl JobRecord {
-    pub(super) fn new(stage: &str, shard: ShardOf, settings: serde_json::Value, units: &[Unit]) -> Self {
+    pub(crate) fn new(stage: &str, shard: ShardOf, settings: serde_json::Value, units: &[Unit]) -> Self {
         let name =
             |unit: &Unit| InputName { file: unit.name.clone(), files: unit.files.len() as u64, bytes: unit.bytes };
         Self {
             stage: stage.to_owned(),
-            shard: shard.to_string(),
+            shard,
             settings,
             inputs: units.iter().map(name).collect(),
-            of: Some(shard),
             files: units.iter().flat_map(|unit| unit.files.clone()).collect(),
         }
     }
 
     /// The manifest, if the folder holds this job, done.
-    pub(super) fn finished(&self, out: &Path) -> Result<Option<Manifest>, CorpusError> {
-        let shard = self.of.unwrap_or(ShardOf::ALL);
-        let path = out.join(shard.named("manifest", ".json"));
+    pub(crate) fn finished(&self, out: &Path) -> Result<Option<Manifest>, CorpusError> {
+        let path = out.join(self.shard.named("manifest", ".json"));
         if !path.exists() {
             return Ok(None);
         }
@@ -61,7 +57,7 @@ impl JobRecord {
         if manifest.settings != self.settings {
             return Err(held(out, &differences(&manifest.settings, &self.settings)));
         }
-        let mine = (0u32..).zip(&self.inputs).filter(|(number, _)| shard.has(*number)).map(|(_, input)| input);
+        let mine = (0u32..).zip(&self.inputs).filter(|(number, _)| self.shard.has(*number)).map(|(_, input)| input);
         let known = manifest.inputs.iter().map(|input| (&input.file, input.files, input.bytes));
         if !mine.map(|input| (&input.file, input.files, input.bytes)).eq(known) {
             return Err(held(out, "other inputs"));
@@ -71,7 +67,7 @@ impl JobRecord {
     }
 
     /// Notes what the job is, or finds that the folder holds the same one.
-    pub(super) fn begin_or_go_on(&self, work: &Path) -> Result<(), CorpusError> {
+    pub(crate) fn begin_or_go_on(&self, work: &Path) -> Result<(), CorpusError> {
         let path = work.join("job.json");
         if !path.exists() {
             return Ok(write_json(&path, self)?);

@@ -15,10 +15,10 @@ mod tests;
 mod unit;
 
 pub use block::Tally;
+pub(crate) use ledger::JobRecord;
 pub use settings::{Compression, JobSettings};
 pub use shards::ShardOf;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -26,9 +26,9 @@ use serde::Serialize;
 use tutelage_run::{Event, Observer, RunLock, StopFlag, create_folder, read_json, remove_folder, write_json};
 
 use crate::input::{Units, discover};
-use crate::manifest::{InputRecord, Manifest, OutputRecord};
+use crate::manifest::{InputRecord, Manifest, OutputRecord, add_counts};
 use crate::{CorpusError, Reason, Record};
-use ledger::{JobRecord, UnitRecord};
+use ledger::UnitRecord;
 
 /// What is done with each document, alone.
 pub trait DocumentStage: Sync {
@@ -130,12 +130,10 @@ impl Job<'_> {
         stop: &StopFlag,
     ) -> Result<Outcome, CorpusError> {
         let begun = Instant::now();
-        let found = discover(self.inputs)?;
-        let record = JobRecord::new(stage.name(), self.shard, self.all_settings(stage), &found.units);
+        let (found, record) = self.look(stage)?;
         create_folder(self.out)?;
-        if let Some(manifest) = record.finished(self.out)? {
-            observer.event(&Event::StageKept { stage: stage.name() });
-            return Ok(Outcome::Done(Box::new(manifest)));
+        if let Some(outcome) = self.kept(&record, observer)? {
+            return Ok(outcome);
         }
         let work = self.out.join(self.shard.named(".work", ""));
         create_folder(&work)?;
@@ -169,11 +167,20 @@ impl Job<'_> {
         stage: &S,
         observer: &mut dyn Observer,
     ) -> Result<Option<Outcome>, CorpusError> {
+        self.kept(&self.look(stage)?.1, observer)
+    }
+
+    /// What there is to read, and what this job is.
+    fn look<S: DocumentStage>(&self, stage: &S) -> Result<(Units, JobRecord), CorpusError> {
         let found = discover(self.inputs)?;
         let record = JobRecord::new(stage.name(), self.shard, self.all_settings(stage), &found.units);
+        Ok((found, record))
+    }
+
+    fn kept(&self, record: &JobRecord, observer: &mut dyn Observer) -> Result<Option<Outcome>, CorpusError> {
         let manifest = record.finished(self.out)?;
         if manifest.is_some() {
-            observer.event(&Event::StageKept { stage: stage.name() });
+            observer.event(&Event::StageKept { stage: &record.stage });
         }
         Ok(manifest.map(|manifest| Outcome::Done(Box::new(manifest))))
     }
@@ -186,9 +193,7 @@ impl Job<'_> {
             #[serde(flatten)]
             stage: serde_json::Value,
         }
-        let all = All { job: self.settings, stage: stage.settings() };
-        // Settings are plain structs of names and numbers.
-        serde_json::to_value(all).unwrap_or_default()
+        value_of(&All { job: self.settings, stage: stage.settings() })
     }
 
     fn say_left_out(&self, found: &Units, observer: &mut dyn Observer) {
@@ -209,15 +214,8 @@ impl Job<'_> {
             stage: stage.name().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             settings: record.settings.clone(),
-            shard: self.shard.is_part().then(|| self.shard.to_string()),
-            read: 0,
-            kept: 0,
-            dropped: BTreeMap::new(),
-            counts: BTreeMap::new(),
-            warnings: Vec::new(),
-            damaged: Vec::new(),
-            inputs: Vec::new(),
-            outputs: Vec::new(),
+            shard: self.shard.is_part().then_some(self.shard),
+            ..Manifest::default()
         };
         for unit in units {
             unit.add_to(&mut manifest);
@@ -253,6 +251,12 @@ fn warnings<S: DocumentStage>(stage: &S, manifest: &Manifest) -> Vec<String> {
     warnings
 }
 
+/// Settings as manifests have them.
+pub(crate) fn value_of<T: Serialize>(settings: &T) -> serde_json::Value {
+    // They are plain structs of names and numbers.
+    serde_json::to_value(settings).unwrap_or_default()
+}
+
 /// The manifest of a folder.
 ///
 /// # Errors
@@ -265,12 +269,8 @@ impl UnitRecord {
     fn add_to(self, manifest: &mut Manifest) {
         manifest.read += self.read;
         manifest.kept += self.kept;
-        for (name, count) in self.dropped {
-            *manifest.dropped.entry(name).or_default() += count;
-        }
-        for (name, count) in self.counts {
-            *manifest.counts.entry(name).or_default() += count;
-        }
+        add_counts(&mut manifest.dropped, &self.dropped);
+        add_counts(&mut manifest.counts, &self.counts);
         manifest.damaged.extend(self.damaged);
         let (Some(input), Some(output)) = (self.input, self.output) else { return };
         let InputRecord { file, files, bytes, hash, .. } = input;

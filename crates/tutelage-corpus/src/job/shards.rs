@@ -3,11 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::CorpusError;
 use crate::input::Unit;
 
 /// The `i`-th of `n` parts, counted from one: the units whose number leaves `i - 1` when divided by `n`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ShardOf {
     index: u32,
     of: u32,
@@ -54,6 +57,20 @@ impl ShardOf {
 impl fmt::Display for ShardOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.index, self.of)
+    }
+}
+
+impl From<ShardOf> for String {
+    fn from(shard: ShardOf) -> Self {
+        shard.to_string()
+    }
+}
+
+impl TryFrom<String> for ShardOf {
+    type Error = CorpusError;
+
+    fn try_from(text: String) -> Result<Self, CorpusError> {
+        text.parse()
     }
 }
 

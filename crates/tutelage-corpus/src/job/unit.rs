@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tutelage_run::{AppendedFile, FileError, Hash, create_folder, hash_file, rename};
+use tutelage_run::{AppendedFile, ContentHasher, FileError, Hash, create_folder, rename};
 
 use super::block::{Block, DAMAGED_SHOWN};
 use super::ledger::UnitRecord;
@@ -77,6 +77,8 @@ pub(super) struct Writing {
     file: String,
     keep_dropped: bool,
     outputs: Option<[AppendedFile; 2]>,
+    /// Of what was kept.
+    hasher: ContentHasher,
     pub(super) record: UnitRecord,
     /// Of the next block.
     next: u64,
@@ -107,6 +109,7 @@ impl Writing {
             file,
             keep_dropped,
             outputs: None,
+            hasher: ContentHasher::default(),
             next: record.chunks,
             record,
             waiting: BTreeMap::new(),
@@ -118,10 +121,10 @@ impl Writing {
             writing.publish()?;
         } else {
             let [kept, dropped] = writing.record.bytes;
-            writing.outputs = Some([
-                AppendedFile::open_at(&writing.work_path(false), kept)?,
-                AppendedFile::open_at(&writing.work_path(true), dropped)?,
-            ]);
+            let path = writing.work_path(false);
+            writing.outputs =
+                Some([AppendedFile::open_at(&path, kept)?, AppendedFile::open_at(&writing.work_path(true), dropped)?]);
+            writing.hasher = ContentHasher::of_file(&path)?;
         }
         Ok(writing)
     }
@@ -151,6 +154,7 @@ impl Writing {
     fn append(&mut self, block: Block) -> Result<(), CorpusError> {
         let Some([kept, dropped]) = &mut self.outputs else { return Ok(()) };
         kept.append(&block.kept_bytes)?;
+        self.hasher.update(&block.kept_bytes);
         dropped.append(&block.dropped_bytes)?;
         self.uncommitted += (block.kept_bytes.len() + block.dropped_bytes.len()) as u64;
         let record = &mut self.record;
@@ -184,17 +188,13 @@ impl Writing {
 
     /// Ends the unit: the whole input was read, and every block of it is appended.
     pub(super) fn finish(&mut self, unit: &Unit, bytes: u64, hash: Hash) -> Result<(), CorpusError> {
-        if unit.expected.as_ref().is_some_and(|expected| *expected != hash) {
-            let found = "is not what its manifest says: it was damaged or changed; make that stage again";
-            return Err(FileError::content(&unit.files[0], found).into());
-        }
+        unit.is_as_expected(&hash)?;
         self.commit()?;
-        let path = self.work_path(false);
         let output = OutputRecord {
             file: self.file.clone(),
             documents: 0,
             bytes: self.record.bytes[0],
-            hash: hash_file(&path)?,
+            hash: self.hasher.finish(),
         };
         let files = unit.files.len() as u64;
         self.record.input = Some(InputRecord { file: unit.name.clone(), files, bytes, hash, read: 0 });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::input::{Chunk, Source, Unit, Watch, discover, open};
 use crate::job::JobSettings;
+use crate::manifest::InputRecord;
 use crate::record::Fault;
 use crate::{CorpusError, Record};
 
@@ -23,8 +24,17 @@ pub struct Found {
 pub struct Documents {
     units: std::vec::IntoIter<Unit>,
     settings: JobSettings,
-    source: Option<(Box<dyn Source>, String)>,
+    source: Option<Open>,
     chunk: Vec<Found>,
+    inputs: Vec<InputRecord>,
+}
+
+/// A unit that is being read.
+struct Open {
+    source: Box<dyn Source>,
+    unit: Unit,
+    watch: Arc<Watch>,
+    read: u64,
 }
 
 /// Opens files, folders of files, and folders that a stage wrote.
@@ -33,36 +43,52 @@ pub struct Documents {
 /// When there is nothing to read.
 pub fn documents(inputs: &[PathBuf], settings: &JobSettings) -> Result<Documents, CorpusError> {
     let units = discover(inputs)?.units.into_iter();
-    Ok(Documents { units, settings: settings.clone(), source: None, chunk: Vec::new() })
+    Ok(Documents { units, settings: settings.clone(), source: None, chunk: Vec::new(), inputs: Vec::new() })
 }
 
 impl Documents {
+    /// The units that were read to their end, with their hashes.
+    pub(crate) fn into_inputs(self) -> Vec<InputRecord> {
+        self.inputs
+    }
+
     /// Reads until there is a document; false at the end.
     fn fill(&mut self) -> Result<bool, CorpusError> {
         while self.chunk.is_empty() {
-            let (source, file) = match &mut self.source {
+            let open = match &mut self.source {
                 Some(open) => open,
                 None => {
                     let Some(unit) = self.units.next() else { return Ok(false) };
                     let watch = Arc::new(Watch::default());
                     let source = open(&unit, self.settings.max_record_bytes, &watch)?;
-                    self.source.insert((source, unit.name))
+                    self.source.insert(Open { source, unit, watch, read: 0 })
                 }
             };
             let mut chunk = Chunk::default();
-            source.fill(&mut chunk)?;
+            open.source.fill(&mut chunk)?;
             let JobSettings { text_field, max_record_bytes, .. } = &self.settings;
             let found = chunk.items.iter().rev().map(|item| Found {
-                file: file.clone(),
+                file: open.unit.name.clone(),
                 place: item.place,
                 record: item.record(&chunk.bytes, text_field, *max_record_bytes),
             });
             self.chunk.extend(found);
+            open.read += chunk.items.len() as u64;
             if chunk.items.is_empty() && chunk.passed.is_empty() {
-                self.source = None;
+                self.end()?;
             }
         }
         Ok(true)
+    }
+
+    /// Ends a unit, which has to be what its manifest says.
+    fn end(&mut self) -> Result<(), CorpusError> {
+        let Some(Open { mut source, unit, watch, read }) = self.source.take() else { return Ok(()) };
+        source.drain()?;
+        let (bytes, hash) = (watch.bytes(), watch.hash());
+        unit.is_as_expected(&hash)?;
+        self.inputs.push(InputRecord { files: unit.files.len() as u64, file: unit.name, bytes, hash, read });
+        Ok(())
     }
 }
 

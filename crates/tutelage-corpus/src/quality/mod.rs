@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::job::{At, DocumentStage, Tally};
+use crate::classifier::rounded;
+use crate::job::{At, DocumentStage, Tally, value_of};
 use crate::{Classifier, ClassifierMemory, CorpusError, Manifest, Reason, Record};
 
 /// Settings of the stage `quality`.
@@ -72,6 +73,12 @@ impl Quality {
             let label = label.ok_or_else(|| {
                 fault(format!("has no label '{}'; it has {}", classifier.label, model.labels().join(", ")))
             })?;
+            if let Some((language, informedness)) = refused(&model, &classifier.languages) {
+                return Err(fault(format!(
+                    "is asked about '{language}', where it does not agree with its validation set (informedness {informedness:.2}): \
+                     leave that language out of 'languages', or evaluate it on better documents with 'data classifier evaluate --set record=true'"
+                )));
+            }
             models.push((model, label));
         }
         Ok(Self { settings, models })
@@ -86,8 +93,7 @@ impl DocumentStage for Quality {
     }
 
     fn settings(&self) -> Value {
-        // A plain struct of names and numbers.
-        let mut all = serde_json::to_value(&self.settings).unwrap_or_default();
+        let mut all = value_of(&self.settings);
         all["model_hashes"] = self.models.iter().map(|(model, _)| json!(model.hash())).collect();
         all
     }
@@ -112,9 +118,12 @@ impl DocumentStage for Quality {
                 tally.add_named(format!("quality_not_asked_{}", classifier.name), 1);
                 continue;
             }
+            if model.card().zip(language.as_ref()).is_some_and(|(card, language)| card.refuses(language)) {
+                tally.add_named(format!("quality_refused_{}", classifier.name), 1);
+                continue;
+            }
             let score = f64::from(model.probabilities(&record.text, memory)[*label]);
-            // Not more digits than it has meaning.
-            record.note(&classifier.name, &((score * 1e4).round() / 1e4));
+            record.note(&classifier.name, &rounded(score));
             let below = classifier.min.is_some_and(|min| score < min);
             let above = classifier.max.is_some_and(|max| score > max);
             if below || above {
@@ -126,18 +135,32 @@ impl DocumentStage for Quality {
     }
 
     fn warnings(&self, manifest: &Manifest) -> Vec<String> {
-        let never = |classifier: &&ClassifierSettings| {
-            manifest.counts.get(&format!("quality_not_asked_{}", classifier.name)) == Some(&manifest.read)
-        };
-        let warn = |classifier: &ClassifierSettings| {
-            format!(
-                "classifier '{}' was asked about no document: none is in {} by its field 'language'",
-                classifier.name,
-                classifier.languages.join(", ")
-            )
-        };
-        self.settings.classifiers.iter().filter(never).map(warn).collect()
+        let mut warnings = Vec::new();
+        for (classifier, (model, _)) in self.settings.classifiers.iter().zip(&self.models) {
+            let name = &classifier.name;
+            if manifest.counts.get(&format!("quality_not_asked_{name}")) == Some(&manifest.read) {
+                warnings.push(format!(
+                    "classifier '{name}' was asked about no document: none is in {} by its field 'language'",
+                    classifier.languages.join(", ")
+                ));
+            }
+            if let Some(count) = manifest.counts.get(&format!("quality_refused_{name}")) {
+                let card = model.card();
+                let languages: Vec<&str> =
+                    card.iter().flat_map(|card| card.refused()).map(|(language, _)| language).collect();
+                warnings.push(format!(
+                    "classifier '{name}' did not decide about {count} documents, in languages where it does not agree with its validation set: {}",
+                    languages.join(", ")
+                ));
+            }
+        }
+        warnings
     }
+}
+
+/// A language that the model is to decide in and may not.
+fn refused<'m>(model: &'m Classifier, languages: &[String]) -> Option<(&'m str, f64)> {
+    model.card()?.refused().find(|(refused, _)| languages.iter().any(|language| language == refused))
 }
 
 #[cfg(test)]

@@ -111,26 +111,25 @@ impl GopherQuality {
         if self.min_alpha_words > 0.0 && ratio(n_alpha, n_words) < self.min_alpha_words {
             return Err(Reason::GopherBelowAlphaThreshold);
         }
-        if self.min_stop_words > 0 && !self.has_stop_words(words.iter().map(|word| word.of(text))) {
+        let spellings = words.iter().map(|word| word.of(text));
+        if !has_stop_words(spellings, &self.stop_words, self.min_stop_words, self.distinct_stop_words) {
             return Err(Reason::GopherEnoughStopWords);
         }
         Ok(())
     }
+}
 
-    fn has_stop_words<'t>(&self, words: impl Iterator<Item = &'t str>) -> bool {
-        let mut seen = vec![false; self.stop_words.len()];
-        let mut n = 0;
-        for word in words {
-            if let Some(at) = self.stop_words.iter().position(|stop| stop == word) {
-                n += usize::from(!(self.distinct_stop_words && seen[at]));
-                seen[at] = true;
-                if n >= self.min_stop_words {
-                    return true;
-                }
-            }
-        }
-        false
-    }
+/// Whether so many words are stop words; different ones, or occurrences.
+pub(super) fn has_stop_words<W: AsRef<str>>(
+    words: impl Iterator<Item = W>,
+    stop_words: &[String],
+    least: usize,
+    distinct: bool,
+) -> bool {
+    let mut seen = vec![false; stop_words.len()];
+    let places = words.filter_map(|word| stop_words.iter().position(|stop| stop == word.as_ref()));
+    let counted = places.filter(|&at| !(std::mem::replace(&mut seen[at], true) && distinct));
+    counted.take(least).count() == least
 }
 
 /// Whether there is anything but punctuation in it.

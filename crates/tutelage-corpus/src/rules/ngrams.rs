@@ -50,6 +50,12 @@ impl Seen {
     }
 }
 
+/// The hash of words in a row, by those of the words.
+pub(super) fn gram_hash(words: impl ExactSizeIterator<Item = u64>) -> u64 {
+    let n = words.len() as u64;
+    words.fold(n, |all, one| (all.rotate_left(5) ^ one).wrapping_mul(0xf135_7aea_2e62_a9c5))
+}
+
 /// Hash of bytes: the polynomial in `BASE` modulo 2^61 - 1, so that the hash of a part of a text comes from those of its ends.
 #[derive(Debug, Default)]
 pub(super) struct Rolling {

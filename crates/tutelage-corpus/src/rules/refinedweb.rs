@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Facts, count_chars};
-use super::gopher::STOP_WORDS;
+use super::gopher::{STOP_WORDS, has_stop_words};
 use crate::Reason;
 use crate::words::{is_space, strip};
 
@@ -115,7 +115,8 @@ impl RefinedWebQuality {
         if without_letter as f64 / n_words as f64 > self.max_non_alpha_words {
             return Err(Reason::AlphabeticRatio);
         }
-        if !self.has_stop_words(text) {
+        let lower = spaced(text).map(str::to_lowercase);
+        if !has_stop_words(lower, &self.stop_words, self.min_stop_words, self.distinct_stop_words) {
             return Err(Reason::StopWords);
         }
         Ok(())
@@ -132,24 +133,5 @@ impl RefinedWebQuality {
             run <= most
         });
         Some(kept.collect())
-    }
-
-    fn has_stop_words(&self, text: &str) -> bool {
-        if self.min_stop_words == 0 {
-            return true;
-        }
-        let mut seen = vec![false; self.stop_words.len()];
-        let mut n = 0;
-        for word in spaced(text) {
-            let lower = word.to_lowercase();
-            if let Some(at) = self.stop_words.iter().position(|stop| *stop == lower) {
-                n += usize::from(!(self.distinct_stop_words && seen[at]));
-                seen[at] = true;
-                if n >= self.min_stop_words {
-                    return true;
-                }
-            }
-        }
-        false
     }
 }

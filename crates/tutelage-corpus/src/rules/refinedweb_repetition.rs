@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::facts::{Facts, count_chars};
-use super::ngrams::{Rolling, Seen};
+use super::ngrams::{Rolling, Seen, gram_hash};
 use super::refinedweb::parts;
 use crate::Reason;
 
@@ -108,8 +108,7 @@ fn repeated<'t>(parts: impl Iterator<Item = &'t str>) -> Result<(f64, f64), Reas
 
 impl WordRepetition {
     fn hash(&self, at: usize, n: usize) -> u64 {
-        let mix = |all: u64, one: u64| (all.rotate_left(5) ^ one).wrapping_mul(0xf135_7aea_2e62_a9c5);
-        self.words[at..at + n].iter().fold(n as u64, |all, &(hash, _)| mix(all, hash))
+        gram_hash(self.words[at..at + n].iter().map(|(hash, _)| *hash))
     }
 
     /// Counts all n-grams; how many there are, and how often the most frequent one.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Context;
 use super::facts::{Facts, Word, count_chars, ratio};
-use super::ngrams::{Rolling, Seen};
+use super::ngrams::{Rolling, Seen, gram_hash};
 use crate::Reason;
 use crate::words::strip;
 
@@ -159,7 +159,7 @@ impl Repetition {
         }
         let n = words.len() as u32;
         self.seen.clear(words.len());
-        let pair = |hashes: &[u64], at: u32| mix(hashes[at as usize], hashes[at as usize + 1]);
+        let pair = |hashes: &[u64], at: u32| gram_hash(hashes[at as usize..at as usize + 2].iter().copied());
         let hashes = &self.hashes;
         let seen = &mut self.seen;
         (1..n).for_each(|at| {
@@ -187,9 +187,7 @@ impl Repetition {
             return 0;
         }
         let grams = words.len() - n + 1;
-        let hash = |hashes: &[u64], at: u32| {
-            hashes[at as usize..at as usize + n].iter().fold(n as u64, |all, &one| mix(all, one))
-        };
+        let hash = |hashes: &[u64], at: u32| gram_hash(hashes[at as usize..at as usize + n].iter().copied());
         let (hashes, seen) = (&self.hashes, &mut self.seen);
         // One word is no pair.
         let all: Vec<u32> = if n == 1 { (0..grams as u32).collect() } else { Vec::new() };
@@ -225,8 +223,4 @@ impl Repetition {
         }
         chars
     }
-}
-
-fn mix(all: u64, one: u64) -> u64 {
-    (all.rotate_left(5) ^ one).wrapping_mul(0xf135_7aea_2e62_a9c5)
 }

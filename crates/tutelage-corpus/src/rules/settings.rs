@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Preset, RuleName, RuleSet};
 use crate::CorpusError;
+use crate::job::value_of;
 
 /// Settings of the stage `rules`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,7 +80,7 @@ impl RulesSettings {
             "eng" => "en",
             short => short,
         };
-        let mut rules = value(&self.preset.rules());
+        let mut rules = value_of(&self.preset.rules());
         if let Some(other) = self.preset.of_language(short) {
             merge(&mut rules, other);
         }
@@ -103,7 +104,7 @@ impl RulesSettings {
     }
 
     fn everywhere(&self) -> Map<String, Value> {
-        let Value::Object(mut all) = value(self) else { return Map::new() };
+        let Value::Object(mut all) = value_of(self) else { return Map::new() };
         all.retain(|name, value| !NOT_RULES.contains(&&name[..]) && !value.is_null());
         all
     }
@@ -121,20 +122,15 @@ impl RulesSettings {
 
     /// The settings with every threshold that follows from them, as a manifest has them.
     pub(super) fn resolved(&self) -> Value {
-        let mut all = value(self);
+        let mut all = value_of(self);
         // What was checked can be merged.
         let rules = self.rules_of(if self.language == "auto" { "en" } else { &self.language }, "").unwrap_or_default();
-        merge(&mut all, value(&rules));
+        merge(&mut all, value_of(&rules));
         all
     }
 }
 
 const NOT_RULES: [&str; 5] = ["preset", "language", "domain_field", "by_language", "by_domain"];
-
-fn value<T: Serialize>(settings: &T) -> Value {
-    // Plain structs of names and numbers.
-    serde_json::to_value(settings).unwrap_or_default()
-}
 
 /// Puts `other` over `base`, field by field; lists are taken whole.
 fn merge(base: &mut Value, other: Value) {

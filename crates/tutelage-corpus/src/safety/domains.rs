@@ -28,18 +28,18 @@ fn bucket_and_rest(name: &str) -> (usize, u32) {
 
 impl Domains {
     /// Reads lists of a domain a line; `#` begins a comment, and lines of hosts files (`0.0.0.0 name`) are read too.
-    pub(super) fn read(paths: &[&Path]) -> Result<Self, FileError> {
+    pub(super) fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Self, FileError> {
         // Twice over the files, so that nothing but the set itself is ever in memory.
         let mut starts = vec![0u32; (1 << BUCKET_BITS) + 2];
         for path in paths {
-            each(path, |name| starts[bucket_and_rest(name).0 + 2] += 1)?;
+            each(path.as_ref(), |name| starts[bucket_and_rest(name).0 + 2] += 1)?;
         }
         for i in 2..starts.len() {
             starts[i] += starts[i - 1];
         }
         let mut rests = vec![0u32; starts[starts.len() - 1] as usize];
         for path in paths {
-            each(path, |name| {
+            each(path.as_ref(), |name| {
                 let (bucket, rest) = bucket_and_rest(name);
                 let next = &mut starts[bucket + 1];
                 // A list that grew in between has names for which there is no place; the next run has them.

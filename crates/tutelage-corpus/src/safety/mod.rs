@@ -8,12 +8,12 @@ pub use mask::Personal;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tutelage_run::{Hash, hash_file};
 
-use crate::job::{At, DocumentStage, Tally};
+use crate::job::{At, DocumentStage, Tally, value_of};
 use crate::{CorpusError, Manifest, Reason, Record};
 use domains::Domains;
 pub(crate) use domains::host;
@@ -88,7 +88,7 @@ impl Safety {
         let lists = paths.map(|path| Ok((path.clone(), hash_file(path)?))).collect::<Result<_, CorpusError>>()?;
         let domains = match blocked_domains.is_empty() {
             true => None,
-            false => Some(Domains::read(&borrowed(blocked_domains))?),
+            false => Some(Domains::read(blocked_domains)?),
         };
         let words = match blocked_words.is_empty() {
             true => None,
@@ -115,12 +115,8 @@ impl Safety {
     }
 }
 
-fn borrowed(paths: &[PathBuf]) -> Vec<&Path> {
-    paths.iter().map(PathBuf::as_path).collect()
-}
-
 fn words_in(paths: &[PathBuf]) -> Result<BlockedWords, CorpusError> {
-    let words = BlockedWords::read(&borrowed(paths))?;
+    let words = BlockedWords::read(paths)?;
     match words.len() {
         0 => Err(CorpusError::request(format!("{}: there is no word in the list", paths[0].display()))),
         _ => Ok(words),
@@ -135,8 +131,7 @@ impl DocumentStage for Safety {
     }
 
     fn settings(&self) -> serde_json::Value {
-        // A plain struct of names and numbers.
-        let mut all = serde_json::to_value(&self.settings).unwrap_or_default();
+        let mut all = value_of(&self.settings);
         let lists = self.lists.iter().map(|(path, hash)| (path.display().to_string(), serde_json::json!(hash)));
         all["list_hashes"] = serde_json::Value::Object(lists.collect());
         all

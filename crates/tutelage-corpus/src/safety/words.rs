@@ -6,6 +6,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use tutelage_run::{FileError, read_text};
 
 use crate::CorpusError;
+use crate::words::has_no_spaces;
 
 /// Words that are looked for.
 #[derive(Debug)]
@@ -15,19 +16,18 @@ pub(super) struct BlockedWords {
 
 impl BlockedWords {
     /// Reads lists of a word, or several in a row, a line; `#` begins a comment.
-    pub(super) fn read(paths: &[&Path]) -> Result<Self, CorpusError> {
+    pub(super) fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Self, CorpusError> {
         let mut words = Vec::new();
         for path in paths {
-            let text = read_text(path)?;
+            let text = read_text(path.as_ref())?;
             let found = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
             words.extend(found.map(fold));
         }
         words.sort_unstable();
         words.dedup();
-        let patterns = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .build(&words)
-            .map_err(|error| FileError::content(paths.first().copied().unwrap_or(Path::new("")), error.to_string()))?;
+        let patterns = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&words).map_err(|error| {
+            FileError::content(paths.first().map_or(Path::new(""), AsRef::as_ref), error.to_string())
+        })?;
         Ok(Self { patterns })
     }
 
@@ -65,11 +65,6 @@ fn stands_alone(text: &str, start: usize, end: usize) -> bool {
     let word = &text[start..end];
     !joins(text[..start].chars().next_back(), word.chars().next())
         && !joins(text[end..].chars().next(), word.chars().next_back())
-}
-
-/// Han, kana, Thai, Lao, Khmer, Burmese.
-fn has_no_spaces(c: char) -> bool {
-    matches!(u32::from(c), 0x0e01..=0x0edf | 0x1000..=0x109f | 0x1780..=0x17d2 | 0x3041..=0x30ff | 0x3400..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x323af)
 }
 
 #[cfg(test)]

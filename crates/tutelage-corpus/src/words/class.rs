@@ -62,6 +62,11 @@ pub(crate) fn is_han(c: char) -> bool {
     matches!(u32::from(c), 0x4e00..=0x9fff | 0x3400..=0x4dbf | 0xf900..=0xfaff | 0x20000..=0x323af)
 }
 
+/// Scripts that put no spaces between words: Han, kana, Thai, Lao, Burmese, Khmer.
+pub(crate) fn has_no_spaces(c: char) -> bool {
+    is_han(c) || matches!(u32::from(c), 0x0e01..=0x0edf | 0x1000..=0x109f | 0x1780..=0x17d2 | 0x3041..=0x30ff)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

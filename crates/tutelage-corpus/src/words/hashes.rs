@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::class::has_no_spaces;
+
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Gives the hash of every word, and where it stands.
@@ -64,13 +66,9 @@ fn is_part_of_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(u32::from(c), 0x300..=0x36f)
 }
 
-/// Scripts that put no spaces between words: Han, kana, Thai, Lao, Burmese, Khmer, Tibetan.
+/// Scripts without spaces, and Tibetan, which has a sign between syllables.
 fn is_word_by_itself(c: char) -> bool {
-    matches!(
-        u32::from(c),
-        0x0e01..=0x0edf | 0x0f40..=0x0f6c | 0x1000..=0x109f | 0x1780..=0x17d2 | 0x3041..=0x30ff | 0x3400..=0x4dbf
-            | 0x4e00..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x323af
-    )
+    has_no_spaces(c) || matches!(u32::from(c), 0x0f40..=0x0f6c)
 }
 
 #[cfg(test)]

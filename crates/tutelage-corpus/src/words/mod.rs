@@ -17,7 +17,7 @@ mod tables;
 mod web;
 
 pub(crate) use chinese::Chinese;
-pub(crate) use class::{NO_WORD, PUNCTUATION, TERMINAL, is_han, is_space, strip};
+pub(crate) use class::{NO_WORD, PUNCTUATION, TERMINAL, has_no_spaces, is_han, is_space, strip};
 
 pub(crate) use hashes::{run_hash, word_hashes};
 

@@ -4,8 +4,8 @@ mod pipeline;
 mod stage;
 
 pub use pipeline::{Pipeline, PipelineOutcome, StageResult, pipeline};
-pub use stage::{StageName, StageRequest, data_stage};
+pub use stage::{StageName, StageRequest, classifier_evaluation, classifier_training, data_stage};
 pub use tutelage_corpus::{
-    Bin, Change, CorpusError, Diff, Fate, JobSettings, Manifest, Outcome, Sample, ShardOf, Stats, diff, merge, sample,
-    stats,
+    Bin, Card, Change, CorpusError, Diff, Evaluation, Fate, JobSettings, Manifest, Outcome, Sample, Scores, ShardOf,
+    Stats, diff, merge, sample, stats,
 };

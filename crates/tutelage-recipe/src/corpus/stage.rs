@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 use tutelage_corpus::{
-    Decontaminate, DedupSettings, DocumentStage, FormatSettings, Job, JobSettings, Outcome, Quality, Read, Rules,
-    Safety, ShardOf, dedup, format,
+    Card, ClassifierTraining, Classify, Decontaminate, Job, JobSettings, Outcome, Quality, Read, Rules, Safety,
+    ShardOf, dedup, evaluate_classifier, format, train_classifier,
 };
 use tutelage_run::{Observer, StopFlag};
 
@@ -30,18 +30,21 @@ pub enum StageName {
     Safety,
     /// Classifiers with thresholds.
     Quality,
+    /// A classifier gives documents their label.
+    Classify,
     /// What stands in evaluation sets is taken out.
     Decontaminate,
 }
 
 impl StageName {
-    const ALL: [(&'static str, Self); 7] = [
+    const ALL: [(&'static str, Self); 8] = [
         ("read", Self::Read),
         ("format", Self::Format),
         ("rules", Self::Rules),
         ("dedup", Self::Dedup),
         ("safety", Self::Safety),
         ("quality", Self::Quality),
+        ("classify", Self::Classify),
         ("decontaminate", Self::Decontaminate),
     ];
 
@@ -83,11 +86,47 @@ pub fn data_stage(
     observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Outcome, RecipeError> {
+    carry_out(request, table_of(request.set)?, engine, observer, stop)
+}
+
+/// Learns a classifier from documents with labels, or goes on with it; the request's stage is not asked for.
+///
+/// # Errors
+/// When a setting or an input is wrong, the folder holds something else, or the system refuses.
+pub fn classifier_training(
+    request: &StageRequest<'_>,
+    engine: &EngineChoice,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Outcome, RecipeError> {
+    let (job_settings, table) = job_settings(table_of(request.set)?)?;
+    let settings: ClassifierTraining = settings(table)?;
+    Ok(train_classifier(&job(request, &job_settings, engine), &settings, observer, stop)?)
+}
+
+/// Evaluates a classifier beside documents with labels.
+///
+/// # Errors
+/// When a setting, the model or an input is wrong, or the system refuses.
+pub fn classifier_evaluation(
+    model: &Path,
+    inputs: &[PathBuf],
+    set: &[String],
+    observer: &mut dyn Observer,
+) -> Result<Card, RecipeError> {
+    let (job, table) = job_settings(table_of(set)?)?;
+    Ok(evaluate_classifier(model, inputs, &job, &settings(table)?, observer)?)
+}
+
+fn table_of(set: &[String]) -> Result<Table, RecipeError> {
     let mut table = Table::new();
-    for item in request.set {
-        apply(&mut table, item)?;
-    }
-    carry_out(request, table, engine, observer, stop)
+    set.iter().try_for_each(|item| apply(&mut table, item))?;
+    Ok(table)
+}
+
+fn job<'a>(request: &StageRequest<'a>, settings: &'a JobSettings, engine: &EngineChoice) -> Job<'a> {
+    let StageRequest { inputs, out, shard, .. } = *request;
+    Job { inputs, out, shard, settings, threads: engine.threads(), commit_every: COMMIT_EVERY }
 }
 
 /// The same, with settings that are a table.
@@ -98,51 +137,26 @@ pub(super) fn carry_out(
     observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Outcome, RecipeError> {
-    let (job, table) = job_settings(table)?;
-    let mut carry_out = CarryOut { request, job: &job, threads: engine.threads(), observer, stop };
-    match request.stage {
+    let (job_settings, table) = job_settings(table)?;
+    let job = job(request, &job_settings, engine);
+    let outcome = match request.stage {
         StageName::Read => {
             settings::<NoSettings>(table)?;
-            carry_out.documents(&Read)
+            job.run(&Read, observer, stop)
         }
-        StageName::Format => {
-            let settings: FormatSettings = settings(table)?;
-            let job = carry_out.job();
-            Ok(format(&job, &settings, carry_out.observer, stop)?)
-        }
-        StageName::Dedup => {
-            let settings: DedupSettings = settings(table)?;
-            let job = carry_out.job();
-            Ok(dedup(&job, &settings, carry_out.observer, stop)?)
-        }
-        StageName::Decontaminate => carry_out.documents(&Decontaminate::new(settings(table)?)?),
-        StageName::Quality => carry_out.documents(&Quality::new(settings(table)?)?),
-        StageName::Safety => carry_out.documents(&Safety::new(settings(table)?)?),
-        StageName::Rules => carry_out.documents(&Rules::new(settings(table)?)?),
-    }
+        StageName::Format => format(&job, &settings(table)?, observer, stop),
+        StageName::Rules => job.run(&Rules::new(settings(table)?)?, observer, stop),
+        StageName::Dedup => dedup(&job, &settings(table)?, observer, stop),
+        StageName::Safety => job.run(&Safety::new(settings(table)?)?, observer, stop),
+        StageName::Quality => job.run(&Quality::new(settings(table)?)?, observer, stop),
+        StageName::Classify => job.run(&Classify::new(settings(table)?)?, observer, stop),
+        StageName::Decontaminate => job.run(&Decontaminate::new(settings(table)?)?, observer, stop),
+    };
+    Ok(outcome?)
 }
 
 /// What is lost at most when the process is killed.
 const COMMIT_EVERY: Duration = Duration::from_secs(2);
-
-struct CarryOut<'a> {
-    request: &'a StageRequest<'a>,
-    job: &'a JobSettings,
-    threads: usize,
-    observer: &'a mut dyn Observer,
-    stop: &'a StopFlag,
-}
-
-impl<'a> CarryOut<'a> {
-    fn job(&self) -> Job<'a> {
-        let StageRequest { inputs, out, shard, .. } = *self.request;
-        Job { inputs, out, shard, settings: self.job, threads: self.threads, commit_every: COMMIT_EVERY }
-    }
-
-    fn documents<S: DocumentStage>(&mut self, stage: &S) -> Result<Outcome, RecipeError> {
-        Ok(self.job().run(stage, self.observer, self.stop)?)
-    }
-}
 
 /// A stage that can be told nothing of its own.
 #[derive(Debug, Default, Serialize, serde::Deserialize)]

@@ -8,10 +8,9 @@ use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
-use tutelage_run::FileError;
+use tutelage_run::{FileError, guarded, parquet_reader};
 
 use super::coding::{Cell, Coding};
-use super::guarded::{check, guarded};
 use super::record::{Cells, Record};
 use crate::CacheError;
 
@@ -30,12 +29,8 @@ pub(super) struct CaptureFile {
 impl CaptureFile {
     pub(super) fn open(path: &Path) -> Result<Self, CacheError> {
         let file = File::open(path).map_err(FileError::io("open", path))?;
-        let reader = guarded(|| {
-            let reader = SerializedFileReader::new(file).map_err(|error| error.to_string())?;
-            check(reader.metadata()).map(|()| reader)
-        });
         let wrong = |error| FileError::content(path, format!("is not a whole Parquet file: {error}"));
-        Ok(Self { reader: reader.map_err(wrong)?, path: path.to_path_buf() })
+        Ok(Self { reader: parquet_reader(file).map_err(wrong)?, path: path.to_path_buf() })
     }
 
     pub(super) fn n_records(&self) -> u64 {

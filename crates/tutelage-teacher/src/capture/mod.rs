@@ -19,8 +19,6 @@ mod coverage;
 #[cfg_attr(not(feature = "parquet"), path = "absent.rs")]
 mod files;
 mod folder;
-#[cfg(feature = "parquet")]
-mod guarded;
 mod index;
 mod record;
 mod source;
