@@ -5,14 +5,19 @@
 //! - `input`: JSONL, texts, WARC and WET, plain or compressed, as chunks of raw items; damage is an item too.
 //! - [`Job`] carries out a [`DocumentStage`], which looks at each document alone, with many threads, in one order, and
 //!   goes on inside a file after it was stopped or killed. It leaves a [`Manifest`].
+//! - With the feature `parquet`: documents out of Parquet, and into it.
+//! - [`StageFolder`]: the folder of a stage that looks at all documents at once.
 //! - [`merge()`]: parts of a job become one. [`stats()`], [`sample()`], [`diff()`]: looking.
 //! - [`Reason`]: every reason a document is dropped for.
-//! - [`Read`], [`format()`], [`Rules`], [`dedup()`], [`Safety`], [`Quality`], [`Decontaminate`]: the stages.
+//! - [`Read`], [`format()`], [`Rules`], [`dedup()`], [`Safety`], [`Quality`], [`Classify`], [`Decontaminate`]: the stages.
+//! - [`train_classifier()`], [`evaluate_classifier()`]: what [`Quality`] and [`Classify`] score with.
 
 mod classifier;
 mod decontaminate;
 mod dedup;
 mod error;
+#[cfg(feature = "parquet")]
+mod export;
 mod format;
 mod input;
 mod job;
@@ -34,8 +39,13 @@ pub use classifier::{
 pub use decontaminate::{Decontaminate, DecontaminateSettings, DecontaminateWorker, Remove};
 pub use dedup::{Bands, DedupMethod, DedupSettings, Keep, dedup};
 pub use error::CorpusError;
+#[cfg(feature = "parquet")]
+pub use export::export_parquet;
 pub use format::{Focus, Format, FormatSettings, format};
-pub use job::{At, Compression, DocumentStage, Job, JobSettings, Outcome, ShardOf, Tally, read_manifest};
+pub use job::{
+    At, Compression, DocumentStage, Job, JobSettings, OpenStage, Outcome, ShardOf, StageFolder, Tally, is_stage,
+    read_manifest,
+};
 pub use look::{Bin, Change, Diff, Documents, Fate, Found, Histogram, Sample, Stats, diff, documents, sample, stats};
 pub use manifest::{Damage, InputRecord, Manifest, OutputRecord};
 pub use merge::merge;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tutelage_run::Hash;
 
+use crate::CorpusError;
 use crate::job::ShardOf;
 
 /// `manifest.json`. Nothing in it depends on the clock, on the number of threads, or on interruptions.
@@ -43,6 +44,19 @@ pub struct Manifest {
 impl Manifest {
     /// Name of its file.
     pub const NAME: &'static str = "manifest.json";
+
+    /// Whether what was kept and what was dropped are what was read.
+    ///
+    /// # Errors
+    /// When they are not, which is a fault of the program.
+    pub(crate) fn adds_up(&self) -> Result<(), CorpusError> {
+        let sum: u64 = self.dropped.values().sum();
+        if self.read != self.kept + sum {
+            let found = format!("{} documents were read, {} kept and {sum} dropped", self.read, self.kept);
+            return Err(CorpusError::Panicked(format!("the counts do not add up: {found}")));
+        }
+        Ok(())
+    }
 }
 
 /// Adds counts to others of the same names.

@@ -79,6 +79,9 @@ pub enum Reason {
     // Quality.
     Classifier,
     NoLabel,
+    // Tokens and mixing.
+    NotTokenized,
+    NotDrawn,
     // Decontamination.
     Contaminated,
     // SlimPajama.
@@ -180,6 +183,8 @@ impl fmt::Display for Reason {
             Self::BlockedWords => "blocked_words",
             Self::Classifier => "classifier",
             Self::NoLabel => "no_label",
+            Self::NotTokenized => "not_tokenized",
+            Self::NotDrawn => "not_drawn",
             Self::Contaminated => "contaminated",
             Self::ShortDoc => "short_doc",
             Self::TooManyLineBreaks => "too_many_line_breaks",

@@ -4,7 +4,8 @@
 //! - [`read_documents`] streams documents out of JSONL and text files, also gzipped and in zstd.
 //! - [`Split`] sends each document to training or held-out by the hash of its text.
 //! - [`ShardWriter`] and [`Shard`]: Megatron's `.bin`/`.idx` with a manifest of hashes beside them.
-//! - [`PackedSet`] lays a shard's documents in one stream and cuts it into sequences;
+//! - [`export`]: the same tokens for other trainers: nanotron, litdata, llm.c.
+//! - [`PackedSet`] lays a shard's documents in one stream and cuts it into sequences, or lays them whole into sequences;
 //!   [`SequenceOrder`] says which sequences step `k` sees; [`Batch`] is what a model is given.
 //!
 //! Everything here is plain slices: this crate compiles without the engine.
@@ -12,6 +13,7 @@
 mod batch;
 mod documents;
 mod error;
+pub mod export;
 mod order;
 mod pack;
 mod shard;
@@ -21,6 +23,6 @@ pub use batch::{Batch, IGNORED, hash_ids};
 pub use documents::{Document, DocumentReader, read_documents};
 pub use error::DataError;
 pub use order::SequenceOrder;
-pub use pack::{PackedSet, Sequence, Tail};
-pub use shard::{Shard, ShardManifest, ShardWriter};
+pub use pack::{PackedSet, Packing, PackingNumbers, Sequence, Tail};
+pub use shard::{Shard, ShardManifest, ShardWriter, id_width};
 pub use split::Split;

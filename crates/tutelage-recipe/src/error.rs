@@ -3,6 +3,7 @@
 use tutelage_corpus::CorpusError;
 use tutelage_data::DataError;
 use tutelage_generate::GenerateError;
+use tutelage_mix::MixError;
 use tutelage_model::ModelError;
 use tutelage_run::FileError;
 use tutelage_teacher::CacheError;
@@ -22,6 +23,9 @@ pub enum RecipeError {
     /// A stage over documents.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
+    /// A mixture.
+    #[error(transparent)]
+    Mix(#[from] MixError),
     /// Documents, shards or packing.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -52,6 +56,7 @@ impl RecipeError {
             RecipeError::Request(_) | RecipeError::Engine(_) => true,
             RecipeError::File(error) => error.is_request(),
             RecipeError::Corpus(error) => error.is_request(),
+            RecipeError::Mix(error) => error.is_request(),
             RecipeError::Data(error) => error.is_request(),
             RecipeError::Token(error) => error.is_request(),
             RecipeError::Model(error) => error.is_request(),

@@ -51,8 +51,15 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
     });
     let keys = spec.servers.values_mut().filter_map(|server| server.api_key_file.as_mut());
     let captures = spec.caches.values_mut().filter_map(|cache| cache.capture.as_mut());
-    let paths =
-        spec.data.documents.iter_mut().chain(&mut spec.tokenizer.from).chain(stored).chain(keys).chain(captures);
+    let paths = spec
+        .data
+        .documents
+        .iter_mut()
+        .chain(&mut spec.data.mix)
+        .chain(&mut spec.tokenizer.from)
+        .chain(stored)
+        .chain(keys)
+        .chain(captures);
     for path in paths {
         let joined = folder.join(&*path);
         // A missing file is named later, with the path the recipe gives.

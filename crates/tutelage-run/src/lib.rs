@@ -26,7 +26,7 @@ mod tensorboard;
 
 pub use appended::AppendedFile;
 pub use atomic::{
-    AtomicFile, AtomicFolder, create_folder, link_or_copy, remove_folder, rename, write_atomic, write_json,
+    AtomicFile, AtomicFolder, create_folder, link_or_copy, remove_file, remove_folder, rename, write_atomic, write_json,
 };
 pub use error::{FileError, read_bytes, read_json, read_text};
 pub use events::{Event, Observer, Silent, StopFlag};

@@ -15,6 +15,7 @@ use crate::classifier::{ClassifierCommand, classifier};
 use crate::commands::{INTERRUPTED, print_json, stop_flag};
 use crate::failure::Failure;
 use crate::look::{DiffArgs, SampleArgs, StatsArgs, compare, sample, stats};
+use crate::mix::{ExportArgs, export, mix};
 use crate::progress::Progress;
 
 pub(crate) const COMMON: &str = "Settings of every stage (--set KEY=VALUE):\n  \
@@ -111,6 +112,36 @@ pub(crate) enum DataCommand {
         context_words=30          that go with a span\n  \
         min_left_chars=200        of a document that was cut\n\n{COMMON}"))]
     Decontaminate(StageArgs),
+    /// Documents become tokens, once; 'mix' takes them as sources
+    #[command(after_help = format!("Example:\n  tutelage data tokenize data/clean --out data/tokens --set tokenizer=models/smollm2\n\n\
+        Settings:\n  \
+        tokenizer=                a model's folder, or a tokenizer's file\n  \
+        heldout_fraction=0        share of documents that no mixture draws from, by the hash of their text\n\n{COMMON}"))]
+    Tokenize(StageArgs),
+    /// Sources become token shards, phase by phase: weights, passes, short and long documents; every token accounted for
+    #[command(
+        after_help = "Examples:\n  tutelage data mix data/web data/books --out data/mix --set tokenizer=models/smollm2\n  \
+        tutelage data mix data/web data/books --out data/mix --set tokenizer=models/smollm2 \\\n      \
+        --set 'phases=[{name=\"4k\",seq_len=4096,weights={web=0.8,books=0.2}}]'\n\n\
+        Each input is a source by the name of its file or folder: documents, or what 'data tokenize' left. DIR/NAME.bin with .idx\n\
+        (Megatron) and .ds, .ds.index (nanotron) is the phase NAME; DIR/mix.json has its tokens by source. recipes/data-mix.toml is a\n\
+        whole recipe.\n\n\
+        Settings:\n  \
+        tokenizer=                a model's folder, or a tokenizer's file\n  \
+        sources.NAME.inputs=[]    more sources\n  \
+        sources.NAME.max_epochs=1 how often its tokens are seen at most, over all phases\n  \
+        phases=[]                 of each: name, seq_len=4096, tokens, weights={SOURCE=SHARE} or epochs={SOURCE=PASSES},\n                            \
+        short={below=4096,share=0.5}; everything once if there is none\n  \
+        heldout_fraction=0        share of documents that no phase has: the shard 'heldout'\n  \
+        seed=1                    of the draws\n  \
+        text_field=text           field of JSONL that holds the text"
+    )]
+    Mix(StageArgs),
+    /// Tokens or documents for other trainers: Megatron, nanotron, litdata, llm.c; Parquet
+    #[command(after_help = "Examples:\n  tutelage data export data/mix/4k --format litdata --out chunks\n  \
+        tutelage data export runs/quickstart/shards/train --format nanotron --out nanotron\n  \
+        tutelage data export data/clean --format parquet --out parquet")]
+    Export(ExportArgs),
     /// Bring the parts of a stage together: shards of one job, or what it made of several sources
     #[command(
         after_help = "Examples:\n  tutelage data merge data/read\n  tutelage data merge part1 part2 --out data/read"
@@ -145,19 +176,19 @@ pub(crate) enum DataCommand {
 pub(crate) struct StageArgs {
     /// Files, folders of files, or folders that another stage wrote
     #[arg(required = true)]
-    inputs: Vec<PathBuf>,
+    pub(crate) inputs: Vec<PathBuf>,
     /// The folder to write
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    pub(crate) out: PathBuf,
     /// A setting of the stage; may be given many times
     #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    pub(crate) set: Vec<String>,
     /// Only the I-th of N parts of the inputs, by file; 'data merge' brings the parts together
     #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = shard)]
-    shard: ShardOf,
+    pub(crate) shard: ShardOf,
     /// Print the manifest as JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn shard(text: &str) -> Result<ShardOf, String> {
@@ -172,6 +203,9 @@ pub(crate) fn data(what: DataCommand, engine: &EngineChoice) -> Result<ExitCode,
         DataCommand::Classifier(what) => classifier(what, engine),
         DataCommand::Decontaminate(args) => stage(StageName::Decontaminate, &args, engine),
         DataCommand::Safety(args) => stage(StageName::Safety, &args, engine),
+        DataCommand::Tokenize(args) => stage(StageName::Tokenize, &args, engine),
+        DataCommand::Mix(args) => mix(&args, engine),
+        DataCommand::Export(args) => export(&args),
         DataCommand::Merge { parts, out, json } => join(&parts, out, json),
         DataCommand::Stats(args) => stats(&args),
         DataCommand::Sample(args) => sample(&args),

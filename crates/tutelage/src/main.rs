@@ -13,6 +13,7 @@ mod data;
 mod failure;
 mod generate;
 mod look;
+mod mix;
 mod model;
 mod progress;
 mod serve;

@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use bytes::Watch;
-pub(crate) use units::{Kind, Packing, Unit, Units, discover};
+pub(crate) use units::{Kind, Packing, Unit, Units, discover, discover_any};
 
 pub(crate) use page::HTML_FIELD;
 
@@ -107,6 +107,9 @@ pub(crate) fn open(unit: &Unit, max_bytes: usize, watch: &Arc<Watch>) -> Result<
     Ok(match unit.kind {
         Kind::Lines => Box::new(lines::Lines::open(unit, max_bytes, watch)?),
         Kind::Text | Kind::Html => Box::new(texts::Texts::new(unit, max_bytes, watch)),
+        Kind::Other => {
+            return Err(tutelage_run::FileError::content(&unit.files[0], "holds no documents").into());
+        }
         Kind::Warc => Box::new(warc::Warc::open(unit, max_bytes, watch)?),
         #[cfg(feature = "parquet")]
         Kind::Parquet => Box::new(parquet::ParquetRows::open(unit, max_bytes, watch)?),

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Warc,
     /// A row a document.
     Parquet,
+    /// What a stage has left that are no documents: tokens, a classifier.
+    Other,
 }
 
 /// Files that are read by one reader and written to one file: one, or many small texts of a folder.
@@ -60,8 +62,23 @@ pub(crate) struct Units {
 /// Finds the units of `inputs`: files, folders of files, folders that another stage wrote.
 ///
 /// # Errors
-/// When there is nothing to read, or a file that was named is of no known kind.
+/// When there is nothing to read, a file that was named is of no known kind, or a stage has left no documents.
 pub(crate) fn discover(inputs: &[PathBuf]) -> Result<Units, CorpusError> {
+    let found = discover_any(inputs)?;
+    match found.units.iter().find(|unit| unit.kind == Kind::Other) {
+        Some(unit) => {
+            let found = "is what a stage has left that leaves no documents (tokens, or a classifier)";
+            Err(FileError::content(&unit.files[0], found).into())
+        }
+        None => Ok(found),
+    }
+}
+
+/// The same, with what is no documents.
+///
+/// # Errors
+/// When there is nothing to read, or a file that was named is of no known kind.
+pub(crate) fn discover_any(inputs: &[PathBuf]) -> Result<Units, CorpusError> {
     let mut found = Units::default();
     for input in inputs {
         let metadata = std::fs::metadata(input).map_err(FileError::io("read", input))?;
@@ -149,12 +166,12 @@ fn of_stage(folder: &Path) -> Result<Vec<Unit>, CorpusError> {
             );
             return Err(FileError::content(&path, found).into());
         }
-        let Some((Kind::Lines, packing)) = kind_of(&path) else {
-            let found = format!("holds the stage '{}', which leaves no documents", manifest.stage);
-            return Err(FileError::content(folder, found).into());
+        let (kind, packing) = match kind_of(&path) {
+            Some((Kind::Lines, packing)) => (Kind::Lines, packing),
+            _ => (Kind::Other, Packing::Plain),
         };
         let expected = Some(output.hash.clone());
-        units.push(Unit { expected, ..Unit::of_file(&path, Kind::Lines, packing, bytes) });
+        units.push(Unit { expected, ..Unit::of_file(&path, kind, packing, bytes) });
     }
     Ok(units)
 }

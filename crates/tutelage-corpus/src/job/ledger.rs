@@ -14,10 +14,10 @@ use crate::manifest::{Damage, InputRecord, Manifest, OutputRecord};
 
 /// What a job is: another one in the same folder is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct JobRecord {
+pub(super) struct JobRecord {
     pub(super) stage: String,
     shard: ShardOf,
-    pub(crate) settings: serde_json::Value,
+    pub(super) settings: serde_json::Value,
     pub(super) inputs: Vec<InputName>,
     #[serde(skip)]
     files: Vec<PathBuf>,
@@ -25,14 +25,17 @@ pub(crate) struct JobRecord {
 
 /// An input before it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct InputName {
+pub(super) struct InputName {
     file: String,
     files: u64,
     bytes: u64,
 }
 
 impl JobRecord {
-    pub(crate) fn new(stage: &str, shard: ShardOf, settings: serde_json::Value, units: &[Unit]) -> Self {
+    /// Name of its file.
+    pub(super) const NAME: &str = "job.json";
+
+    pub(super) fn new(stage: &str, shard: ShardOf, settings: serde_json::Value, units: &[Unit]) -> Self {
         let name =
             |unit: &Unit| InputName { file: unit.name.clone(), files: unit.files.len() as u64, bytes: unit.bytes };
         Self {
@@ -45,7 +48,7 @@ impl JobRecord {
     }
 
     /// The manifest, if the folder holds this job, done.
-    pub(crate) fn finished(&self, out: &Path) -> Result<Option<Manifest>, CorpusError> {
+    pub(super) fn finished(&self, out: &Path) -> Result<Option<Manifest>, CorpusError> {
         let path = out.join(self.shard.named("manifest", ".json"));
         if !path.exists() {
             return Ok(None);
@@ -67,8 +70,8 @@ impl JobRecord {
     }
 
     /// Notes what the job is, or finds that the folder holds the same one.
-    pub(crate) fn begin_or_go_on(&self, work: &Path) -> Result<(), CorpusError> {
-        let path = work.join("job.json");
+    pub(super) fn begin_or_go_on(&self, work: &Path) -> Result<(), CorpusError> {
+        let path = work.join(Self::NAME);
         if !path.exists() {
             return Ok(write_json(&path, self)?);
         }

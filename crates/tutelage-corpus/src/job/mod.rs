@@ -6,6 +6,7 @@
 //! is made durable and the ledger says how many chunks that is: the next start cuts the output back to there.
 
 mod block;
+mod folder;
 mod ledger;
 mod pool;
 mod settings;
@@ -15,7 +16,8 @@ mod tests;
 mod unit;
 
 pub use block::Tally;
-pub(crate) use ledger::JobRecord;
+pub use folder::{OpenStage, StageFolder, is_stage};
+use ledger::JobRecord;
 pub use settings::{Compression, JobSettings};
 pub use shards::ShardOf;
 
@@ -220,11 +222,7 @@ impl Job<'_> {
         for unit in units {
             unit.add_to(&mut manifest);
         }
-        let sum: u64 = manifest.dropped.values().sum();
-        if manifest.read != manifest.kept + sum {
-            let found = format!("{} documents were read, {} kept and {sum} dropped", manifest.read, manifest.kept);
-            return Err(CorpusError::Panicked(format!("the counts do not add up: {found}")));
-        }
+        manifest.adds_up()?;
         Ok(manifest)
     }
 }

@@ -148,6 +148,20 @@ impl Record {
         }
     }
 
+    /// Its fields but the text and `id`, as one JSON object: those of its `meta`, and those beside it; nothing where there are none.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn others(&self) -> Option<String> {
+        let mut all = self.meta().unwrap_or_default();
+        let has_meta = self.meta().is_some();
+        for (name, value) in self.fields.split_at(usize::MAX).0 {
+            if name != "id" && !(has_meta && name == "meta") {
+                all.set(name, value);
+            }
+        }
+        // Names are strings, so this is always an object.
+        if all.len() == 0 { None } else { serde_json::to_string(&all).ok() }
+    }
+
     /// Appends it as a line of JSONL.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.push(b'{');

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use tutelage_corpus::{CorpusError, Manifest, Outcome, ShardOf};
+use tutelage_mix::MixError;
 use tutelage_run::{FileError, Observer, RunLock, StopFlag, create_folder, read_text, write_atomic, write_json};
 
 use super::stage::{StageName, StageRequest, carry_out};
@@ -18,6 +19,7 @@ struct PipelineSpec {
     /// Name of the recipe, and of its run folder.
     name: String,
     /// Files and folders that the first stage reads, relative to the recipe's folder.
+    #[serde(default)]
     inputs: Vec<PathBuf>,
     /// The stages, in order.
     stages: Vec<StageSpec>,
@@ -31,21 +33,49 @@ struct StageSpec {
     /// What it does; what its name says if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stage: Option<String>,
-    /// The stage whose documents it reads; the one before if not given.
+    /// The stage whose documents it reads, or several; the one before if neither this nor `inputs` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    from: Option<String>,
+    from: Option<Names>,
+    /// Files and folders that it reads in place of a stage's documents, relative to the recipe's folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    inputs: Vec<PathBuf>,
     /// The stage's settings.
     #[serde(flatten)]
     settings: Table,
+}
+
+/// A name, or a list of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Names {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Names {
+    fn all(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
+}
+
+/// What a stage reads.
+#[derive(Debug, Clone)]
+enum Reads {
+    /// Files and folders.
+    Inputs(Vec<PathBuf>),
+    /// What stages before it have written, by their numbers.
+    Stages(Vec<usize>),
 }
 
 /// A recipe of stages, checked.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     spec: PipelineSpec,
-    /// What each stage does, and the stage it reads, if not the inputs.
-    stages: Vec<(StageName, Option<usize>)>,
-    inputs: Vec<PathBuf>,
+    /// What each stage does, and what it reads.
+    stages: Vec<(StageName, Reads)>,
 }
 
 /// What a stage did.
@@ -86,7 +116,9 @@ pub fn pipeline(path: &Path, set: &[String]) -> Result<Option<Pipeline>, RecipeE
     }
     set.iter().try_for_each(|item| apply(&mut table, item))?;
     let spec: PipelineSpec = Value::Table(table).try_into().map_err(wrong)?;
-    let mut stages: Vec<(StageName, Option<usize>)> = Vec::new();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let inside = |inputs: &[PathBuf]| inputs.iter().map(|input| folder.join(input)).collect();
+    let mut stages: Vec<(StageName, Reads)> = Vec::new();
     for (number, stage) in spec.stages.iter().enumerate() {
         let fault = |found: String| RecipeError::request(format!("stage '{}': {found}", stage.name));
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -99,28 +131,42 @@ pub fn pipeline(path: &Path, set: &[String]) -> Result<Option<Pipeline>, RecipeE
             ));
         }
         let kind = StageName::parse(stage.stage.as_deref().unwrap_or(&stage.name))?;
-        let from = match &stage.from {
-            None => number.checked_sub(1),
-            Some(name) => {
-                let found = spec.stages[..number].iter().position(|before| before.name == *name);
-                Some(found.ok_or_else(|| fault(format!("reads '{name}', which is no stage before it")))?)
-            }
+        let before = |name: &String| {
+            let found = spec.stages[..number].iter().position(|before| before.name == *name);
+            found.ok_or_else(|| fault(format!("reads '{name}', which is no stage before it")))
         };
-        stages.push((kind, from));
+        let reads = match (&stage.from, &stage.inputs[..]) {
+            (Some(_), [_, ..]) => {
+                return Err(fault("reads either inputs or, with from, what a stage wrote".to_owned()));
+            }
+            (None, [_, ..]) => Reads::Inputs(inside(&stage.inputs)),
+            (Some(names), []) if names.all().is_empty() => return Err(fault("from is an empty list".to_owned())),
+            (Some(names), []) => Reads::Stages(names.all().iter().map(before).collect::<Result<_, _>>()?),
+            (None, []) => match number.checked_sub(1) {
+                Some(before) => Reads::Stages(vec![before]),
+                None if spec.inputs.is_empty() => return Err(fault("has no inputs".to_owned())),
+                None => Reads::Inputs(inside(&spec.inputs)),
+            },
+        };
+        stages.push((kind, reads));
     }
     if stages.is_empty() {
         return Err(RecipeError::request(format!("{}: there is no stage", path.display())));
     }
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let inputs = spec.inputs.iter().map(|input| folder.join(input)).collect();
-    Ok(Some(Pipeline { spec, stages, inputs }))
+    Ok(Some(Pipeline { spec, stages }))
 }
 
 impl Pipeline {
     /// The stages: name, what it reads, settings.
-    pub fn rows(&self) -> impl Iterator<Item = (&str, &str, String)> {
-        self.spec.stages.iter().zip(&self.stages).map(|(stage, (_, from))| {
-            let from = from.map_or("inputs", |from| &self.spec.stages[from].name[..]);
+    pub fn rows(&self) -> impl Iterator<Item = (&str, String, String)> {
+        self.spec.stages.iter().zip(&self.stages).map(|(stage, (_, reads))| {
+            let from = match reads {
+                Reads::Inputs(paths) => paths.iter().map(|path| path.display().to_string()).collect(),
+                Reads::Stages(numbers) => {
+                    numbers.iter().map(|&number| self.spec.stages[number].name.clone()).collect::<Vec<_>>()
+                }
+            };
+            let from = from.join(", ");
             let settings = stage.settings.iter().map(|(name, value)| format!("{name} = {value}"));
             (&stage.name[..], from, settings.collect::<Vec<_>>().join(", "))
         })
@@ -141,16 +187,20 @@ impl Pipeline {
         create_folder(&folder)?;
         let _lock = RunLock::acquire(&folder)?;
         let mut results = Vec::new();
-        for (stage, (kind, from)) in self.spec.stages.iter().zip(&self.stages) {
-            let inputs = match from {
-                None => self.inputs.clone(),
-                Some(from) => vec![folder.join("data").join(&self.spec.stages[*from].name)],
+        for (stage, (kind, reads)) in self.spec.stages.iter().zip(&self.stages) {
+            let inputs: Vec<PathBuf> = match reads {
+                Reads::Inputs(inputs) => inputs.clone(),
+                Reads::Stages(numbers) => {
+                    numbers.iter().map(|&number| folder.join("data").join(&self.spec.stages[number].name)).collect()
+                }
             };
             let out = folder.join("data").join(&stage.name);
             let request = StageRequest { stage: *kind, inputs: &inputs, out: &out, set: &[], shard: ShardOf::ALL };
             let outcome = carry_out(&request, stage.settings.clone(), engine, observer, stop);
             let outcome = outcome.map_err(|error| match error {
-                RecipeError::Request(found) | RecipeError::Corpus(CorpusError::Request(found)) => {
+                RecipeError::Request(found)
+                | RecipeError::Corpus(CorpusError::Request(found))
+                | RecipeError::Mix(MixError::Request(found) | MixError::Corpus(CorpusError::Request(found))) => {
                     RecipeError::request(format!("stage '{}': {found}", stage.name))
                 }
                 other => other,
@@ -219,8 +269,14 @@ mod tests {
             pipeline(&path, &[]).unwrap_err().to_string()
         };
         assert!(say("stages = []").contains("no stage"));
+        assert!(say("[[stages]]\nname = \"read\"").contains("has no inputs"));
+        let read = "[[stages]]\nname = \"read\"\ninputs = [\"a.txt\"]\n";
+        assert!(
+            say(&format!("{read}[[stages]]\nname = \"rules\"\nfrom = [\"read\", \"x\"]")).contains("'x', which is no")
+        );
+        assert!(say(&format!("{read}from = \"x\"")).contains("either inputs"));
         assert!(say("[[stages]]\nname = \"wash\"").contains("no stage 'wash'; there are read"));
-        assert!(say("[[stages]]\nname = \"read\"\n[[stages]]\nname = \"read\"").contains("two of this name"));
+        assert!(say(&format!("{read}[[stages]]\nname = \"read\"")).contains("two of this name"));
         assert!(say("[[stages]]\nname = \"read\"\nfrom = \"rules\"").contains("no stage before it"));
         assert!(say("[[stages]]\nname = \"../x\"\nstage = \"read\"").contains("folder"));
         std::fs::write(&path, "name = \"x\"").unwrap();

@@ -34,10 +34,14 @@ pub enum StageName {
     Classify,
     /// What stands in evaluation sets is taken out.
     Decontaminate,
+    /// Documents become tokens.
+    Tokenize,
+    /// Sources become phases.
+    Mix,
 }
 
 impl StageName {
-    const ALL: [(&'static str, Self); 8] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("read", Self::Read),
         ("format", Self::Format),
         ("rules", Self::Rules),
@@ -46,6 +50,8 @@ impl StageName {
         ("quality", Self::Quality),
         ("classify", Self::Classify),
         ("decontaminate", Self::Decontaminate),
+        ("tokenize", Self::Tokenize),
+        ("mix", Self::Mix),
     ];
 
     /// The stage of this name.
@@ -151,6 +157,8 @@ pub(super) fn carry_out(
         StageName::Quality => job.run(&Quality::new(settings(table)?)?, observer, stop),
         StageName::Classify => job.run(&Classify::new(settings(table)?)?, observer, stop),
         StageName::Decontaminate => job.run(&Decontaminate::new(settings(table)?)?, observer, stop),
+        StageName::Tokenize => return super::tokens::tokenize(&job, &settings(table)?, observer, stop),
+        StageName::Mix => return super::tokens::mix(&job, &settings(table)?, observer, stop),
     };
     Ok(outcome?)
 }

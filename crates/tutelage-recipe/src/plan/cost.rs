@@ -56,6 +56,16 @@ impl Plan {
         (bytes as f64 / (0.3 * (self.tokenizer.vocab_size() as f64).log2())) as u64
     }
 
+    fn train_tokens(&self) -> u64 {
+        let text_bytes = self.corpus.text_bytes - self.corpus.heldout_bytes;
+        self.corpus.mixed.as_ref().map_or_else(|| self.tokens_of(text_bytes), |mixed| mixed.train_tokens)
+    }
+
+    fn heldout_tokens(&self) -> u64 {
+        let mixed = self.corpus.mixed.as_ref();
+        mixed.map_or_else(|| self.tokens_of(self.corpus.heldout_bytes), |mixed| mixed.heldout_tokens)
+    }
+
     fn tokenizer_row(&self) -> PlanRow {
         let vocab_size = self.tokenizer.vocab_size();
         let (what, bytes) = match &self.tokenizer {
@@ -74,10 +84,11 @@ impl Plan {
     }
 
     fn shards_row(&self) -> PlanRow {
-        let tokens = self.tokens_of(self.corpus.text_bytes);
+        let tokens = self.train_tokens() + self.heldout_tokens();
+        let what = if self.corpus.mixed.is_some() { "documents, mixed already" } else { "documents to tokens" };
         PlanRow {
             stage: "shards".to_owned(),
-            what: format!("{} documents to tokens", self.corpus.documents),
+            what: format!("{} {what}", self.corpus.documents),
             tokens,
             memory_bytes: PROGRAM_BYTES,
             disk_bytes: 2 * tokens + 20 * self.corpus.documents,
@@ -87,7 +98,7 @@ impl Plan {
 
     fn cache_row(&self, cache: &CachePlan) -> PlanRow {
         let seq_len = self.recipe.spec.data.seq_len as u64;
-        let all = self.tokens_of(self.corpus.text_bytes - self.corpus.heldout_bytes) / seq_len;
+        let all = self.train_tokens() / seq_len;
         // Readers of one seed draw the same sequences; those of several may cover all.
         let longest = |seed: u64| cache.readers.iter().filter(|r| r.0 == seed).map(|r| r.1).max().unwrap_or(0);
         let seeds: std::collections::BTreeSet<u64> = cache.readers.iter().map(|r| r.0).collect();
@@ -191,7 +202,7 @@ impl Plan {
     }
 
     fn evaluate_row(&self, name: &str, config: &DecoderConfig, isa: Isa) -> PlanRow {
-        let tokens = self.tokens_of(self.corpus.heldout_bytes);
+        let tokens = self.heldout_tokens();
         let seq_len = self.recipe.spec.data.seq_len;
         PlanRow {
             stage: format!("evaluate/{name}"),

@@ -31,7 +31,7 @@ pub fn plan(recipe: Recipe) -> Result<Plan, RecipeError> {
     };
     let tokenizer = TokenizerPlan::resolve(spec)?;
     let models = models::resolve(spec, &tokenizer)?;
-    let corpus = scan(spec)?;
+    let corpus = scan(spec, &tokenizer)?;
     let mut stages: Vec<Stage> = Vec::new();
     let mut names = BTreeSet::new();
     for run in &spec.runs {
@@ -69,8 +69,24 @@ fn check_name(what: &str, name: &str) -> Result<(), RecipeError> {
 
 fn check_data(spec: &RecipeSpec) -> Result<(), RecipeError> {
     let data = &spec.data;
-    if data.documents.is_empty() {
-        return Err(RecipeError::request("data.documents names no file"));
+    match &data.mix {
+        None if data.documents.is_empty() => return Err(RecipeError::request("data.documents names no file")),
+        None if data.phase.is_some() => {
+            return Err(RecipeError::request("data.phase is one of data.mix, which is not given"));
+        }
+        None => {}
+        Some(_) if !data.documents.is_empty() => {
+            return Err(RecipeError::request("data: give documents or mix, not both"));
+        }
+        Some(_) if data.route_field.is_some() => {
+            return Err(RecipeError::request("data.route_field: a mixture's sources are its documents' routes"));
+        }
+        Some(mix) if spec.tokenizer.from.is_none() => {
+            let found =
+                format!("a mixture is tokens already: set tokenizer.from = \"{}\"", mix.join("tokenizer").display());
+            return Err(RecipeError::request(found));
+        }
+        Some(_) => {}
     }
     if !(data.heldout_fraction > 0.0 && data.heldout_fraction < 1.0) {
         let found = format!("data.heldout_fraction = {}: must be between 0 and 1", data.heldout_fraction);

@@ -1,9 +1,10 @@
 //! Documents to token shards, and shards to packed sets.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use tutelage_data::{Document, PackedSet, Shard, ShardManifest, ShardWriter, Split, Tail, read_documents};
-use tutelage_run::{Event, Hasher};
+use tutelage_data::{Document, PackedSet, Packing, Shard, ShardManifest, ShardWriter, Split, Tail, read_documents};
+use tutelage_run::{Event, Hasher, link_or_copy, read_json};
 
 use super::session::{Flow, Made, Session};
 use super::tokenizer::RunTokenizer;
@@ -25,13 +26,15 @@ impl Session<'_> {
         let flow = self.stage("shards", &folder, fingerprint, |session, folder| {
             let total = session.plan.corpus.documents;
             session.started("shards", "documents to tokens", Some(total));
-            let vocab_size = tokenizer.tokenizer.vocab_size();
-            let open = |name: &str| ShardWriter::create(&folder.join(name), tokenizer.hash.clone(), vocab_size);
-            let (mut train, mut heldout) = (open("train")?, open("heldout")?);
-            if session.tokenize(tokenizer, &mut train, &mut heldout)? == Flow::Stopped {
-                return Ok(Flow::Stopped);
-            }
-            let (train, heldout) = (train.finish()?, heldout.finish()?);
+            let made = match &session.plan.corpus.mixed {
+                Some(mixed) => Flow::Done(
+                    [(&mixed.train, "train"), (&mixed.heldout, "heldout")]
+                        .map(|(stem, name)| link_shard(stem, &folder.join(name))),
+                ),
+                None => session.tokenize(tokenizer, folder)?,
+            };
+            let Flow::Done([train, heldout]) = made else { return Ok(Flow::Stopped) };
+            let (train, heldout) = (train?, heldout?);
             let output = Hasher::default()
                 .part(train.bin.to_string().as_bytes())
                 .part(heldout.bin.to_string().as_bytes())
@@ -42,17 +45,18 @@ impl Session<'_> {
         })?;
         let Flow::Done(_) = flow else { return Ok(Flow::Stopped) };
         let open = |name: &str| Shard::open(&folder.join(name)).map(Arc::new);
-        let train = PackedSet::new(open("train")?, spec.data.seq_len, Some(spec.seed), Tail::Drop)?;
+        let train = match spec.data.packing {
+            Packing::Stream => PackedSet::new(open("train")?, spec.data.seq_len, Some(spec.seed), Tail::Drop)?,
+            Packing::BestFit => PackedSet::best_fit(open("train")?, spec.data.seq_len, Some(spec.seed))?,
+        };
         let heldout = PackedSet::new(open("heldout")?, spec.data.seq_len, None, Tail::Keep)?;
         Ok(Flow::Done(Packed { train, heldout }))
     }
 
-    fn tokenize(
-        &mut self,
-        tokenizer: &RunTokenizer,
-        train: &mut ShardWriter,
-        heldout: &mut ShardWriter,
-    ) -> Result<Flow<()>, RecipeError> {
+    fn tokenize(&mut self, tokenizer: &RunTokenizer, folder: &Path) -> Result<Flow<[Manifested; 2]>, RecipeError> {
+        let vocab_size = tokenizer.tokenizer.vocab_size();
+        let open = |name: &str| ShardWriter::create(&folder.join(name), tokenizer.hash.clone(), vocab_size);
+        let (mut train, mut heldout) = (open("train")?, open("heldout")?);
         let data = &self.plan.recipe.spec.data;
         let mut done = 0;
         for path in &data.documents {
@@ -63,8 +67,8 @@ impl Session<'_> {
                 let Document { text, route } = document?;
                 let ids = tokenizer.tokenizer.encode_document(&text)?;
                 let part = match Split::of(&text, data.heldout_fraction) {
-                    Split::Train => &mut *train,
-                    Split::HeldOut => &mut *heldout,
+                    Split::Train => &mut train,
+                    Split::HeldOut => &mut heldout,
                 };
                 match route {
                     None => part.push(&ids, text.len())?,
@@ -74,8 +78,19 @@ impl Session<'_> {
                 self.observer.event(&Event::Progress { done, note: "" });
             }
         }
-        Ok(Flow::Done(()))
+        Ok(Flow::Done([train, heldout].map(|writer| Ok(writer.finish()?))))
     }
+}
+
+type Manifested = Result<ShardManifest, RecipeError>;
+
+/// A shard under another name.
+fn link_shard(from: &Path, to: &Path) -> Manifested {
+    let manifest: ShardManifest = read_json(&from.with_extension("json"))?;
+    for ending in ["bin", "idx", "route", "json"] {
+        link_or_copy(&from.with_extension(ending), &to.with_extension(ending))?;
+    }
+    Ok(manifest)
 }
 
 fn describe(manifest: &ShardManifest) -> String {

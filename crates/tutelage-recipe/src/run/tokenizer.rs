@@ -20,6 +20,9 @@ pub(super) struct RunTokenizer {
 impl Session<'_> {
     /// Hashes of the document files' contents, so that a moved corpus is still the same.
     pub(super) fn documents_fingerprint(&self) -> Result<String, RecipeError> {
+        if let Some(mixed) = &self.plan.corpus.mixed {
+            return Ok(mixed.fingerprint.clone());
+        }
         let data = &self.plan.recipe.spec.data;
         let mut out = format!("{} {}", data.text_field, data.heldout_fraction);
         for path in &data.documents {

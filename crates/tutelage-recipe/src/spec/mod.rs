@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use tutelage_data::Packing;
 
 pub use claim::{ClaimRowSpec, ClaimSpec};
 pub use features::{AttentionSpec, FeaturesSpec, HiddenSpec, SquareSpec};
@@ -81,7 +82,18 @@ pub enum PrecisionSpec {
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
     /// Files of documents, relative to the recipe's folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<PathBuf>,
+    /// In their place a folder that `tutelage data mix` has left, relative to the recipe's folder: one of its phases is trained on,
+    /// its shard 'heldout' is held out, and its sources are the documents' routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mix: Option<PathBuf>,
+    /// Which phase; needed where it has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// How training documents are laid into sequences.
+    #[serde(default, skip_serializing_if = "is_stream")]
+    pub packing: Packing,
     /// Field of a JSONL object that holds the text.
     #[serde(default = "text_field")]
     pub text_field: String,
@@ -93,6 +105,11 @@ pub struct DataSpec {
     pub heldout_fraction: f64,
     /// Tokens of a sequence.
     pub seq_len: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_stream(packing: &Packing) -> bool {
+    *packing == Packing::Stream
 }
 
 /// `[training.NAME]`.

@@ -54,13 +54,15 @@ fn parts<'b>(
     context: Context,
     batch: &'b Batch,
 ) -> impl Iterator<Item = (Range<usize>, Vec<i32>)> + 'b {
-    batch.documents.iter().map(move |rows| {
-        let first = batch.sequences.iter().find(|(_, sequence)| sequence.start == rows.start);
-        let before = match (context, first) {
-            (Context::Longer, Some((sequence, _))) => set.before(*sequence),
-            _ => Vec::new(),
-        };
-        (rows.clone(), before)
+    batch.sequences.iter().flat_map(move |(sequence, rows)| {
+        let inside = batch.documents.iter().filter(|document| rows.contains(&document.start));
+        inside.enumerate().map(move |(place, document)| {
+            let before = match context {
+                Context::Longer => set.before(*sequence, place),
+                Context::Same => Vec::new(),
+            };
+            (document.clone(), before)
+        })
     })
 }
 

@@ -9,6 +9,7 @@ mod features;
 mod generate;
 mod gguf;
 mod interrupted;
+mod mixed;
 mod on_policy;
 mod online;
 mod remote;

@@ -18,15 +18,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use tutelage_run::{
-    AtomicFile, Event, FileError, Observer, RunLock, StopFlag, create_folder, remove_folder, rename, write_json,
-};
+use tutelage_run::{AtomicFile, Event, FileError, Observer, StopFlag, rename, write_json};
 
 use super::card::Card;
 use super::dictionary::Vocabulary;
 use super::evaluation::Judge;
 use super::{Classifier, ClassifierMemory};
-use crate::job::{Job, JobRecord, Outcome, ShardOf, value_of};
+use crate::job::{Job, Outcome, StageFolder, value_of};
 use crate::manifest::OutputRecord;
 use crate::{CorpusError, Manifest};
 use calibrate::{Held, temperature};
@@ -60,17 +58,12 @@ pub fn train_classifier(
         ));
     }
     let all = json!({ "text_field": job.settings.text_field, "training": value_of(settings) });
-    let units = crate::input::discover(&paths)?.units;
-    let record = JobRecord::new(NAME, ShardOf::ALL, all.clone(), &units);
-    create_folder(job.out)?;
-    if let Some(manifest) = record.finished(job.out)? {
-        observer.event(&Event::StageKept { stage: NAME });
+    let folder = StageFolder { stage: NAME, settings: all, inputs: &paths, out: job.out };
+    if let Some(manifest) = folder.done(observer)? {
         return Ok(Outcome::Done(Box::new(manifest)));
     }
-    let work = job.out.join(".work");
-    create_folder(&work)?;
-    let lock = RunLock::acquire(&work)?;
-    record.begin_or_go_on(&work)?;
+    let open = folder.begin()?;
+    let work = open.work().to_path_buf();
     let begun = Instant::now();
     let Some(vocabulary) = documents.vocabulary(observer, stop)? else { return Ok(Outcome::Stopped) };
     let Some((examples, counted)) = documents.examples(&vocabulary.dictionary, &work, observer, stop)? else {
@@ -107,12 +100,11 @@ pub fn train_classifier(
     let place = job.out.join(MODEL);
     write_json(&Card::path(&place), &card)?;
     rename(&path, &place)?;
-    let outcome = finish(job, &record, &card, counted, by, observer)?;
-    drop(lock);
-    remove_folder(&work)?;
+    let manifest = manifest(open.manifest(), &place, &card, counted, by)?;
+    let manifest = open.finish(manifest, observer)?;
     let result = format!("loss {loss:.4} in the last epoch");
     observer.event(&Event::StageFinished { stage: NAME, result: &result, seconds: begun.elapsed().as_secs_f64() });
-    Ok(outcome)
+    Ok(Outcome::Done(Box::new(manifest)))
 }
 
 /// Writes the model, and reads it as everybody will.
@@ -159,22 +151,17 @@ fn card(model: &Classifier, settings: &ClassifierTraining, work: &Path) -> Resul
     })
 }
 
-fn finish(
-    job: &Job<'_>,
-    record: &JobRecord,
+fn manifest(
+    begun: Manifest,
+    path: &Path,
     card: &Card,
     counted: Counted,
     temperature: f64,
-    observer: &mut dyn Observer,
-) -> Result<Outcome, CorpusError> {
-    let path = job.out.join(MODEL);
-    let bytes = std::fs::metadata(&path).map_err(FileError::io("read", &path))?.len();
+) -> Result<Manifest, CorpusError> {
+    let bytes = std::fs::metadata(path).map_err(FileError::io("read", path))?.len();
     let dropped: u64 = counted.dropped.values().sum();
     let warnings = warnings(card, &counted);
-    let manifest = Manifest {
-        stage: NAME.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        settings: record.settings.clone(),
+    Ok(Manifest {
         read: counted.read,
         kept: counted.read - dropped,
         dropped: counted.dropped,
@@ -189,13 +176,8 @@ fn finish(
         .into(),
         inputs: counted.inputs,
         outputs: vec![OutputRecord { file: MODEL.to_owned(), documents: 0, bytes, hash: card.model.clone() }],
-        ..Manifest::default()
-    };
-    for warning in &manifest.warnings {
-        observer.event(&Event::Note(&format!("warning: {warning}")));
-    }
-    write_json(&job.out.join(Manifest::NAME), &manifest)?;
-    Ok(Outcome::Done(Box::new(manifest)))
+        ..begun
+    })
 }
 
 fn warnings(card: &Card, counted: &Counted) -> Vec<String> {

@@ -8,7 +8,7 @@ use tutelage_run::{RandomStream, Silent};
 use tutelage_testkit::Scratch;
 
 use super::*;
-use crate::JobSettings;
+use crate::{JobSettings, ShardOf};
 
 /// Texts of two kinds, mostly told apart by their words; in `lost` the labels are drawn.
 fn documents(n: usize) -> String {

@@ -4,10 +4,14 @@
 //! `MMIDIDX\0\0`, version u64 = 1, dtype u8 (4: i32, 8: u16), sequences u64, document borders u64,
 //! lengths i32 each, byte offsets i64 each, document borders i64 each. Here a sequence is a document.
 
+mod writer;
+
+pub use writer::{ShardWriter, id_width};
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tutelage_run::{AtomicFile, FileError, Hash, MappedFile, hash_bytes, read_json, write_json};
+use tutelage_run::{FileError, Hash, MappedFile, hash_bytes, read_json};
 
 use crate::DataError;
 
@@ -45,130 +49,6 @@ const FORMAT: &str = "tutelage-shard-1";
 
 fn paths(stem: &Path) -> [PathBuf; 4] {
     ["bin", "idx", "json", "route"].map(|ending| stem.with_extension(ending))
-}
-
-/// Writes a shard document by document.
-#[derive(Debug)]
-pub struct ShardWriter {
-    stem: PathBuf,
-    tokenizer: Hash,
-    vocab_size: usize,
-    bin: AtomicFile,
-    lengths: Vec<i32>,
-    text_bytes: u64,
-    routes: Vec<String>,
-    /// Of each document, where documents have routes.
-    route_of: Vec<u16>,
-}
-
-impl ShardWriter {
-    /// Begins `STEM.bin`, `STEM.idx` and `STEM.json`.
-    ///
-    /// # Errors
-    /// When files cannot be created.
-    pub fn create(stem: &Path, tokenizer: Hash, vocab_size: usize) -> Result<Self, DataError> {
-        let bin = AtomicFile::create(&paths(stem)[0])?;
-        Ok(Self {
-            stem: stem.to_path_buf(),
-            tokenizer,
-            vocab_size,
-            bin,
-            lengths: Vec::new(),
-            text_bytes: 0,
-            routes: Vec::new(),
-            route_of: Vec::new(),
-        })
-    }
-
-    fn wide(&self) -> bool {
-        self.vocab_size > usize::from(u16::MAX) + 1
-    }
-
-    /// Appends a document of `text_bytes` bytes of text.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn push(&mut self, ids: &[u32], text_bytes: usize) -> Result<(), DataError> {
-        let bytes: Vec<u8> = match self.wide() {
-            true => ids.iter().flat_map(|&id| (id as i32).to_le_bytes()).collect(),
-            false => ids.iter().flat_map(|&id| (id as u16).to_le_bytes()).collect(),
-        };
-        self.bin.write(&bytes)?;
-        self.lengths.push(i32::try_from(ids.len()).map_err(|_| {
-            DataError::TooLittle(format!("a document of {} tokens exceeds what a shard holds; split it", ids.len()))
-        })?);
-        self.text_bytes += text_bytes as u64;
-        Ok(())
-    }
-
-    /// Appends a document that goes to a teacher by this route; all documents of a shard have one, or none has.
-    ///
-    /// # Errors
-    /// When it cannot be written, or there are more routes than numbers for them.
-    pub fn push_routed(&mut self, ids: &[u32], text_bytes: usize, route: &str) -> Result<(), DataError> {
-        let number = self.routes.iter().position(|known| known == route).unwrap_or_else(|| {
-            self.routes.push(route.to_owned());
-            self.routes.len() - 1
-        });
-        let number = u16::try_from(number).map_err(|_| {
-            DataError::TooLittle(
-                "the field that routes documents has more than 65,536 values: it routes nothing".to_owned(),
-            )
-        })?;
-        self.route_of.push(number);
-        self.push(ids, text_bytes)
-    }
-
-    /// Makes the files appear, the manifest last.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub fn finish(self) -> Result<ShardManifest, DataError> {
-        let [bin_path, idx_path, json_path, route_path] = paths(&self.stem);
-        let wide = self.wide();
-        self.bin.commit()?;
-        let idx = index(&self.lengths, wide);
-        tutelage_run::write_atomic(&idx_path, &idx)?;
-        let route = match self.route_of.is_empty() {
-            true => None,
-            false => {
-                let bytes: Vec<u8> = self.route_of.iter().flat_map(|number| number.to_le_bytes()).collect();
-                tutelage_run::write_atomic(&route_path, &bytes)?;
-                Some(hash_bytes(&bytes))
-            }
-        };
-        let manifest = ShardManifest {
-            format: FORMAT.to_owned(),
-            tokenizer: self.tokenizer,
-            vocab_size: self.vocab_size as u64,
-            documents: self.lengths.len() as u64,
-            tokens: self.lengths.iter().map(|&n| n as u64).sum(),
-            text_bytes: self.text_bytes,
-            bin: tutelage_run::hash_file(&bin_path)?,
-            idx: hash_bytes(&idx),
-            routes: self.routes,
-            route,
-        };
-        write_json(&json_path, &manifest)?;
-        Ok(manifest)
-    }
-}
-
-fn index(lengths: &[i32], wide: bool) -> Vec<u8> {
-    let (code, width) = if wide { (4u8, 4i64) } else { (8u8, 2i64) };
-    let mut out = MAGIC.to_vec();
-    out.extend(1u64.to_le_bytes());
-    out.push(code);
-    out.extend((lengths.len() as u64).to_le_bytes());
-    out.extend((lengths.len() as u64 + 1).to_le_bytes());
-    out.extend(lengths.iter().flat_map(|n| n.to_le_bytes()));
-    let mut offset = 0i64;
-    for &n in lengths {
-        out.extend(offset.to_le_bytes());
-        offset += i64::from(n) * width;
-    }
-    out.extend((0..=lengths.len() as i64).flat_map(i64::to_le_bytes));
-    out
 }
 
 /// A shard, mapped and verified.
@@ -224,9 +104,8 @@ impl Shard {
     }
 
     fn check(&self, json_path: &Path) -> Result<(), DataError> {
-        let width = if self.wide { 4 } else { 2 };
         let counted = (self.n_documents() as u64, self.n_tokens(), self.bin.bytes().len() as u64);
-        if counted != (self.manifest.documents, self.manifest.tokens, self.manifest.tokens * width) {
+        if counted != (self.manifest.documents, self.manifest.tokens, self.manifest.tokens * self.width() as u64) {
             return Err(FileError::content(json_path, "does not agree with the .bin and .idx beside it").into());
         }
         let known = |&number: &u16| usize::from(number) < self.manifest.routes.len();
@@ -267,6 +146,17 @@ impl Shard {
     /// Number of a document's route in the manifest's list, where documents have routes.
     pub fn route(&self, index: usize) -> Option<u16> {
         self.route_of.get(index).copied()
+    }
+
+    /// Bytes of an id in the file: 2 or 4.
+    pub fn width(&self) -> usize {
+        if self.wide { 4 } else { 2 }
+    }
+
+    /// The ids of some tokens as they are in the file, little-endian.
+    pub fn bytes(&self, tokens: std::ops::Range<u64>) -> &[u8] {
+        let width = self.width();
+        &self.bin.bytes()[width * tokens.start as usize..width * tokens.end as usize]
     }
 
     /// The token at an index.
@@ -320,6 +210,7 @@ mod tests {
 
     #[test]
     fn the_index_is_megatrons_byte_for_byte() {
+        use writer::index;
         let expected: Vec<u8> = [
             &b"MMIDIDX\0\0"[..],
             &[1, 0, 0, 0, 0, 0, 0, 0, 8],
