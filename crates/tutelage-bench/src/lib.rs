@@ -5,11 +5,13 @@
 //! - [`kernels`]: every fused operation by itself, forward and backward, against those and its naive reference.
 //! - [`step`]: whole training steps at named [`Shape`]s, with a live or a cached teacher if asked, through the
 //!   same code that trains.
+//! - [`encode()`]: texts to tokens, beside the library.
 //! - [`generate()`]: reading prompts and writing texts, over cached keys and values.
 //!
 //! Timings are medians of several repeats; nothing here decides how anything else runs.
 
 mod ceilings;
+mod encode;
 mod error;
 mod generate;
 mod kernels;
@@ -18,6 +20,7 @@ mod stand_in;
 mod step;
 
 pub use ceilings::{Ceilings, ceilings};
+pub use encode::{EncodeTimes, encode};
 pub use error::BenchError;
 pub use generate::{DecodeTimes, GenerateRequest, GenerateTimes, PrefillTimes, generate, open_model, random_model};
 pub use kernels::{KernelTime, KernelTimes, kernels};

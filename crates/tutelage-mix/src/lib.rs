@@ -22,4 +22,4 @@ pub use error::MixError;
 pub use mixing::{MixTokenizer, mix};
 pub use report::{MixReport, PhaseReport, PhaseSource, SourceReport};
 pub use settings::{MixSettings, PhaseSettings, ShortSettings, SourceSettings};
-pub use tokenize::Tokenize;
+pub use tokenize::{Tokenize, TokenizeWorker};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tutelage_corpus::{At, DocumentStage, Reason, Record, Tally};
 use tutelage_data::{Split, id_width};
 use tutelage_run::Hash;
-use tutelage_token::Tokenizer;
+use tutelage_token::{Encoder, Tokenizer};
 
 /// The stage.
 pub struct Tokenize<'t> {
@@ -37,9 +37,15 @@ impl<'t> Tokenize<'t> {
     }
 }
 
-impl DocumentStage for Tokenize<'_> {
-    /// The ids of the document at work.
-    type Worker = Vec<u32>;
+/// An encoder, and the ids of the document at work.
+#[derive(Debug)]
+pub struct TokenizeWorker<'t> {
+    encoder: Encoder<'t>,
+    ids: Vec<u32>,
+}
+
+impl<'t> DocumentStage for Tokenize<'t> {
+    type Worker = TokenizeWorker<'t>;
 
     fn name(&self) -> &'static str {
         NAME
@@ -53,16 +59,18 @@ impl DocumentStage for Tokenize<'_> {
         })
     }
 
-    fn worker(&self) -> Vec<u32> {
-        Vec::new()
+    fn worker(&self) -> TokenizeWorker<'t> {
+        TokenizeWorker { encoder: self.tokenizer.encoder(), ids: Vec::new() }
     }
 
-    fn apply(&self, ids: &mut Vec<u32>, record: &mut Record, _: At, tally: &mut Tally) -> Result<(), Reason> {
+    fn apply(&self, worker: &mut Self::Worker, record: &mut Record, _: At, tally: &mut Tally) -> Result<(), Reason> {
         if record.text.trim().is_empty() {
             return Err(Reason::Empty);
         }
         // A record has 31 bits for their number.
-        *ids = self.tokenizer.encode_document(&record.text).map_err(|_| Reason::NotTokenized)?;
+        let TokenizeWorker { encoder, ids } = worker;
+        ids.clear();
+        encoder.encode_document(&record.text, ids).map_err(|_| Reason::NotTokenized)?;
         if ids.len() >= HELD_OUT as usize || record.text.len() > u32::MAX as usize {
             return Err(Reason::NotTokenized);
         }
@@ -71,7 +79,8 @@ impl DocumentStage for Tokenize<'_> {
         Ok(())
     }
 
-    fn write(&self, ids: &mut Vec<u32>, record: &Record, _: At, out: &mut Vec<u8>) {
+    fn write(&self, worker: &mut Self::Worker, record: &Record, _: At, out: &mut Vec<u8>) {
+        let ids = &worker.ids;
         let held_out = Split::of(&record.text, self.heldout_fraction) == Split::HeldOut;
         let n = ids.len() as u32 | if held_out { HELD_OUT } else { 0 };
         out.extend(n.to_le_bytes());

@@ -175,6 +175,25 @@ pub(crate) enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// Texts to tokens: the encoder of many texts beside the tokenizers library, on the same texts
+    #[command(after_help = "Example:\n  tutelage bench encode --tokenizer models/smollm2 data/clean")]
+    Encode {
+        /// A model's folder, or a tokenizer's file
+        #[arg(long, value_name = "PATH")]
+        tokenizer: PathBuf,
+        /// Files, folders of files, or folders that a stage wrote
+        #[arg(required = true)]
+        inputs: Vec<PathBuf>,
+        /// Texts that are read, at most
+        #[arg(long, default_value = "50MB", value_parser = size)]
+        bytes: u64,
+        /// How often each is timed
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+        repeats: u16,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Reading prompts and writing texts: tokens a second, and what of the memory's bandwidth
     #[command(after_help = "Examples:\n  tutelage bench generate --model models/smollm2\n  \
         tutelage bench generate --shape s110m --batch 1 --batch 32 --context 512")]

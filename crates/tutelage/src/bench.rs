@@ -4,10 +4,11 @@ use std::io::Write;
 
 use serde_json::json;
 use tutelage_bench::{
-    Ceilings, DecoderConfig, GenerateRequest, GenerateTimes, KernelTimes, Shape, StepRequest, StepTimes, TeacherKind,
-    ceilings, generate, kernels, open_model, random_model, step,
+    Ceilings, DecoderConfig, EncodeTimes, GenerateRequest, GenerateTimes, KernelTimes, Shape, StepRequest, StepTimes,
+    TeacherKind, ceilings, encode, generate, kernels, open_model, random_model, step,
 };
-use tutelage_recipe::EngineChoice;
+use tutelage_recipe::corpus::read_texts;
+use tutelage_recipe::{EngineChoice, open_tokenizer};
 
 use crate::args::{Bench, BenchTeacher};
 use crate::commands::print_json;
@@ -19,6 +20,13 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
         Bench::Ceilings { json } => {
             let found = ceilings(&device);
             if json { print_json(&json!(found)) } else { print_ceilings(&found) }
+        }
+        Bench::Encode { tokenizer, inputs, bytes, repeats, json } => {
+            let texts = read_texts(&inputs, bytes)?;
+            let tokenizer = open_tokenizer(&tokenizer)?;
+            let found = encode(&tokenizer, &texts, engine.threads(), usize::from(repeats));
+            let found = found.map_err(tutelage_recipe::RecipeError::from)?;
+            if json { print_json(&json!(found)) } else { print_encode(&found) }
         }
         Bench::Kernels { shape, repeats, json } => {
             let found = kernels(&Shape::parse(&shape.shape)?, usize::from(repeats), &device)?;
@@ -71,6 +79,20 @@ pub(crate) fn bench(what: Bench, engine: &EngineChoice) -> Result<(), Failure> {
             print_step(&times, &ceilings)
         }
     }
+}
+
+fn print_encode(t: &EncodeTimes) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let (library, own) = (t.library_bytes_per_second / 1e6, t.bytes_per_second / 1e6);
+    let megabytes = t.bytes as f64 / 1e6;
+    writeln!(out, "{} texts, {megabytes:.1} MB, {} tokens; {} threads", t.documents, t.tokens, t.n_threads)?;
+    writeln!(out, "library  {library:>8.1} MB/s")?;
+    writeln!(out, "encoder  {own:>8.1} MB/s, {:.1} x", own / library)?;
+    if !t.is_fast {
+        writeln!(out, "this tokenizer's form goes through the library")?;
+    }
+    writeln!(out, "texts with other ids: {}", t.differing)?;
+    Ok(())
 }
 
 fn print_generate(t: &GenerateTimes, c: &Ceilings) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tutelage_corpus::{Compression, Job, JobSettings, Outcome};
+use tutelage_corpus::{Compression, Job, JobSettings, Outcome, documents};
 use tutelage_data::{Shard, export};
 use tutelage_mix::{MixSettings, MixTokenizer, Tokenize};
 use tutelage_run::{FileError, Observer, StopFlag, create_folder, hash_bytes, link_or_copy};
@@ -174,4 +174,21 @@ pub fn export_texts(
             "Parquet is written by a program that was built with its feature: cargo build --release --features parquet",
         ))
     }
+}
+
+/// The first texts of some documents, up to so many bytes.
+///
+/// # Errors
+/// When there is nothing to read, or the system refuses.
+pub fn read_texts(inputs: &[PathBuf], max_bytes: u64) -> Result<Vec<String>, RecipeError> {
+    let (mut texts, mut bytes) = (Vec::new(), 0);
+    for found in documents(inputs, &JobSettings::default())? {
+        let Ok(record) = found?.record else { continue };
+        bytes += record.text.len() as u64;
+        if bytes > max_bytes && !texts.is_empty() {
+            break;
+        }
+        texts.push(record.text);
+    }
+    Ok(texts)
 }

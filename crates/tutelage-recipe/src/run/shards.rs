@@ -57,6 +57,7 @@ impl Session<'_> {
         let vocab_size = tokenizer.tokenizer.vocab_size();
         let open = |name: &str| ShardWriter::create(&folder.join(name), tokenizer.hash.clone(), vocab_size);
         let (mut train, mut heldout) = (open("train")?, open("heldout")?);
+        let (mut encoder, mut ids) = (tokenizer.tokenizer.encoder(), Vec::new());
         let data = &self.plan.recipe.spec.data;
         let mut done = 0;
         for path in &data.documents {
@@ -65,7 +66,8 @@ impl Session<'_> {
                     return Ok(Flow::Stopped);
                 }
                 let Document { text, route } = document?;
-                let ids = tokenizer.tokenizer.encode_document(&text)?;
+                ids.clear();
+                encoder.encode_document(&text, &mut ids)?;
                 let part = match Split::of(&text, data.heldout_fraction) {
                     Split::Train => &mut train,
                     Split::HeldOut => &mut heldout,
