@@ -73,6 +73,7 @@ pub enum Reason {
     // Copies.
     NearDuplicate,
     ExactDuplicate,
+    RepeatedText,
     // Safety.
     BlockedDomain,
     BlockedWords,
@@ -179,6 +180,7 @@ impl fmt::Display for Reason {
             Self::WordsRemoved => "words_removed",
             Self::NearDuplicate => "near_duplicate",
             Self::ExactDuplicate => "exact_duplicate",
+            Self::RepeatedText => "repeated_text",
             Self::BlockedDomain => "blocked_domain",
             Self::BlockedWords => "blocked_words",
             Self::Classifier => "classifier",

@@ -5,9 +5,12 @@
 //! - [`table`] is the comparison as text; [`verdict`] says in words whether teaching helped.
 //! - [`claims`] and [`markdown`] say what a recipe was to find out, and what its noise allows.
 //! - [`write_html`] writes `report.html`: one file, plots as inline SVG, light and dark.
+//! - [`DataReport`] and [`write_data_html`]: the same for stages over documents.
 
+mod bars;
 mod chart;
 mod claims;
+mod data;
 mod html;
 mod page;
 mod read;
@@ -15,6 +18,7 @@ mod table;
 mod verdict;
 
 pub use claims::{claims, markdown};
+pub use data::{DataReport, StageReport, write_data_html};
 pub use page::write_html;
 pub use read::{ModelData, ReportError, RunData};
 pub use table::table;

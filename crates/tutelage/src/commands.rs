@@ -1,15 +1,15 @@
 //! What each command does.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use serde_json::json;
-use tutelage_recipe::corpus::pipeline;
+use serde_json::{Value, json};
+use tutelage_recipe::corpus::{look, pipeline};
 use tutelage_recipe::plan::{PlanRow, plan};
 use tutelage_recipe::run::{RunOutcome, run};
 use tutelage_recipe::{ConvertRequest, Converted, EngineChoice, Workload, convert, inspect, load};
-use tutelage_report::{RunData, claims, markdown, table, verdict, write_html};
+use tutelage_report::{DataReport, RunData, claims, markdown, table, verdict, write_data_html, write_html};
 use tutelage_run::{StopFlag, write_atomic};
 
 use crate::args::{Args, Command};
@@ -93,6 +93,27 @@ fn run_recipe(recipe: &Path, out: Option<&Path>, set: &[String], engine: &Engine
     }
 }
 
+/// The report of stages over documents; what they are like is found out first.
+fn report_data(folder: &Path, stages: &[(String, PathBuf)], json: bool) -> Result<Value, Failure> {
+    let mut progress = Progress::new();
+    stages.iter().try_for_each(|(_, stage)| look(stage, &mut progress))?;
+    drop(progress);
+    let report = DataReport::read(folder)?;
+    let path = write_data_html(&report)?;
+    if !json {
+        for stage in &report.stages {
+            let number = |name: &str| stage.manifest[name].as_u64().unwrap_or(0);
+            println!("{}: {} of {} documents kept", stage.name, number("kept"), number("read"));
+        }
+        eprintln!("report: {}", path.display());
+    }
+    let stages = report
+        .stages
+        .into_iter()
+        .map(|stage| json!({ "name": stage.name, "manifest": stage.manifest, "look": stage.look }));
+    Ok(json!({ "folder": folder, "stages": stages.collect::<Vec<_>>() }))
+}
+
 fn print_run(data: &RunData) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", table(data))?;
@@ -105,6 +126,11 @@ fn print_run(data: &RunData) -> Result<(), Failure> {
 fn report(runs: &[std::path::PathBuf], json: bool, to: Option<&Path>) -> Result<ExitCode, Failure> {
     let (mut summaries, mut texts) = (Vec::new(), Vec::new());
     for folder in runs {
+        let stages = DataReport::folders(folder)?;
+        if !stages.is_empty() {
+            summaries.push(report_data(folder, &stages, json)?);
+            continue;
+        }
         let data = RunData::read(folder)?;
         let path = write_html(&data)?;
         texts.push(markdown(&data));

@@ -12,6 +12,8 @@ use tutelage_recipe::corpus::{
 };
 
 use crate::classifier::{ClassifierCommand, classifier};
+use tutelage_report::{DataReport, write_data_html};
+
 use crate::commands::{INTERRUPTED, print_json, stop_flag};
 use crate::failure::Failure;
 use crate::look::{DiffArgs, SampleArgs, StatsArgs, compare, sample, stats};
@@ -66,7 +68,7 @@ pub(crate) enum DataCommand {
         tutelage data dedup data/rules --out data/dedup --set threshold=0.8 --set keep=longest --set note_copies=true\n  \
         tutelage data dedup data/read --out data/exact --set method=exact\n\n\
         Settings:\n  \
-        method=minhash            or exact: the same text\n  \
+        method=minhash            or exact: the same text; substring: runs of bytes are cut out where they stand again\n  \
         n_gram=5                  words of a shingle\n  \
         hashes=128                hash functions, at most\n  \
         threshold=0.7             similarity from which on documents are likely to be found; the manifest has the curve\n  \
@@ -74,7 +76,9 @@ pub(crate) enum DataCommand {
         keep=newest               or first, longest\n  \
         date_field=date           by which the newest is known\n  \
         note_copies=false         give what is kept the field 'copies', the size of its cluster\n  \
-        memory_bytes=1073741824   for sorting\n  \
+        memory_bytes=1073741824   for sorting; of substrings about 9 times the text\n  \
+        min_bytes=200             of a run that is cut (substring)\n  \
+        min_left_chars=50         of a document that was cut and is kept (substring)\n  \
         seed=1                    of the hash functions\n\n{COMMON}"))]
     Dedup(StageArgs),
     /// Blocked domains, blocked words; mail addresses, IPs and telephone numbers masked
@@ -308,6 +312,12 @@ pub(crate) fn run_pipeline(
                 writeln!(out, "{name:width$}  {read:>10}  {kept:>10}  {share:>5.1} %  {megabytes:>9.1}  {most}")?;
             }
             writeln!(out, "{}", folder.join("data").display())?;
+            let path = write_data_html(&DataReport::read(&folder)?)?;
+            eprintln!(
+                "report: {} ('tutelage report {}' adds lengths, languages and examples)",
+                path.display(),
+                folder.display()
+            );
             Ok(ExitCode::SUCCESS)
         }
     }

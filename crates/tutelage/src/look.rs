@@ -64,6 +64,12 @@ pub(crate) struct DiffArgs {
     /// Characters of each text that are shown; 0 for all
     #[arg(long, default_value_t = 400)]
     chars: usize,
+    /// Before and after in two columns
+    #[arg(long)]
+    side_by_side: bool,
+    /// Characters of a line of both columns [default: the terminal's, or 160]
+    #[arg(long, requires = "side_by_side", value_parser = clap::value_parser!(u16).range(20..))]
+    width: Option<u16>,
     /// Field of JSONL that holds the text
     #[arg(long, default_value = "text")]
     text_field: String,
@@ -144,16 +150,20 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<ExitCode, Failure> {
 }
 
 pub(crate) fn compare(args: &DiffArgs) -> Result<ExitCode, Failure> {
-    let DiffArgs { before, after, n, chars, text_field, json } = args;
+    let DiffArgs { before, after, n, chars, side_by_side, width, text_field, json } = args;
     let found = diff(std::slice::from_ref(before), after, &reading(text_field), *n)?;
     match json {
         true => print_json(&json!(found))?,
-        false => print_diff(&found, after, *chars)?,
+        false => {
+            let terminal = || console::Term::stdout().size_checked().map_or(160, |(_, columns)| columns);
+            let width = side_by_side.then(|| usize::from(width.unwrap_or_else(terminal)));
+            print_diff(&found, after, *chars, width)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_diff(diff: &Diff, after: &Path, chars: usize) -> Result<(), Failure> {
+fn print_diff(diff: &Diff, after: &Path, chars: usize, width: Option<usize>) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let Diff { same, changed, dropped, added, without_id, changes } = diff;
     writeln!(out, "{}: {same} the same, {changed} changed, {dropped} dropped, {added} new", after.display())?;
@@ -164,7 +174,10 @@ fn print_diff(diff: &Diff, after: &Path, chars: usize) -> Result<(), Failure> {
         match fate {
             Fate::Changed => {
                 writeln!(out, "--- {id}: changed")?;
-                print_lines(&mut out, before, after, chars)?;
+                match width {
+                    Some(width) => print_columns(&mut out, before, after, chars, width)?,
+                    None => print_lines(&mut out, before, after, chars)?,
+                }
             }
             Fate::Dropped(reason) => {
                 let reason = reason.as_deref().unwrap_or("(keep_dropped=true would tell why)");
@@ -197,9 +210,70 @@ fn print_lines(out: &mut impl Write, before: &str, after: &str, chars: usize) ->
     Ok(())
 }
 
+/// Both texts, line by line in two columns; lines that are not the same have a mark between them.
+fn print_columns(out: &mut impl Write, before: &str, after: &str, chars: usize, width: usize) -> Result<(), Failure> {
+    let column = width.saturating_sub(3) / 2;
+    let (left, right): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    let diff = similar::TextDiff::from_slices(&left, &right);
+    let mut shown = 0;
+    for op in diff.ops() {
+        let (old, new) = (op.old_range(), op.new_range());
+        let mark = if op.tag() == similar::DiffTag::Equal { ' ' } else { '|' };
+        for i in 0..old.len().max(new.len()) {
+            let of = |lines: &[&str], range: &std::ops::Range<usize>| {
+                range.clone().nth(i).map_or_else(|| vec![String::new()], |at| wrapped(lines[at], column))
+            };
+            let (one, other) = (of(&left, &old), of(&right, &new));
+            for row in 0..one.len().max(other.len()) {
+                let cell = |rows: &[String]| rows.get(row).cloned().unwrap_or_default();
+                let (one, other) = (cell(&one), cell(&other));
+                // Wide characters take two places of a terminal.
+                let fill = column.saturating_sub(console::measure_text_width(&one));
+                writeln!(out, "{one}{:fill$} {mark} {other}", "")?;
+                shown += one.chars().count().max(other.chars().count());
+            }
+            if chars > 0 && shown > chars {
+                writeln!(out, "...")?;
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A line in pieces that fit a column.
+fn wrapped(line: &str, column: usize) -> Vec<String> {
+    let (mut rows, mut row, mut width) = (Vec::new(), String::new(), 0);
+    for c in line.chars() {
+        let wide = console::measure_text_width(c.encode_utf8(&mut [0; 4]));
+        if width + wide > column && !row.is_empty() {
+            rows.push(std::mem::take(&mut row));
+            width = 0;
+        }
+        row.push(if c == '\t' { ' ' } else { c });
+        width += wide;
+    }
+    rows.push(row);
+    rows
+}
+
 fn shortened(text: &str, chars: usize) -> String {
     match text.char_indices().nth(chars) {
         Some((end, _)) if chars > 0 => format!("{} ...", &text[..end]),
         _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_beside_each_other() {
+        let mut out = Vec::new();
+        print_columns(&mut out, "same\nold line\n中文字", "same\nnew", 0, 15).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let expected = "same     same\nold li | new\nne     | \n中文字 | \n";
+        assert_eq!(text, expected);
     }
 }

@@ -112,7 +112,7 @@ impl DocumentStage for Drops<'_> {
         record.set("duplicate_of", &self.copies.place(cluster.kept));
         Err(match self.rows.settings.method {
             DedupMethod::Minhash => Reason::NearDuplicate,
-            DedupMethod::Exact => Reason::ExactDuplicate,
+            DedupMethod::Exact | DedupMethod::Substring => Reason::ExactDuplicate,
         })
     }
 

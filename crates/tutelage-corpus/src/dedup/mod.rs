@@ -12,6 +12,7 @@ mod minhash;
 mod rows;
 mod settings;
 mod shingles;
+mod substrings;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,10 @@ pub fn dedup(
         return Err(CorpusError::request(
             "--shard: copies may lie in different parts, so 'dedup' reads all of them; shard the stages before and after it",
         ));
+    }
+    settings.check()?;
+    if settings.method == DedupMethod::Substring {
+        return substrings::dedup_substrings(job, settings, observer, stop);
     }
     let rows = Rows::new(settings)?;
     if let Some(outcome) = job.done(&Drops::new("dedup", &rows, Copies::default()), observer)? {
@@ -121,7 +126,7 @@ fn copies(
                 observer.event(&Event::Progress { done: from as u64 + 1, note: "" });
             }
         }
-        DedupMethod::Exact => {
+        DedupMethod::Exact | DedupMethod::Substring => {
             let whole = |keys: &[u8]| u128::from(number(keys, 0)) | u128::from(number(keys, 1)) << 64;
             join_by_keys(&mut sets, settings.memory_bytes, threads, || files.keys(whole));
         }

@@ -35,7 +35,7 @@ impl<'s> Rows<'s> {
     pub(super) fn n_keys(&self) -> usize {
         match self.settings.method {
             DedupMethod::Minhash => self.bands.bands,
-            DedupMethod::Exact => 2,
+            DedupMethod::Exact | DedupMethod::Substring => 2,
         }
     }
 
@@ -76,6 +76,9 @@ impl DocumentStage for Rows<'_> {
         // How much memory sorting may take changes nothing of what comes out.
         if let Some(map) = all.as_object_mut() {
             map.remove("memory_bytes");
+            // These are of substrings.
+            map.remove("min_bytes");
+            map.remove("min_left_chars");
         }
         all
     }
@@ -92,7 +95,7 @@ impl DocumentStage for Rows<'_> {
         worker.rank = self.rank(record, tally);
         worker.keys.clear();
         match self.settings.method {
-            DedupMethod::Exact => {
+            DedupMethod::Exact | DedupMethod::Substring => {
                 let hash = twox_hash::XxHash3_128::oneshot(record.text.as_bytes());
                 worker.keys.extend([hash as u64, (hash >> 64) as u64]);
             }

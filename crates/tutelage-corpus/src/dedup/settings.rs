@@ -29,8 +29,12 @@ pub struct DedupSettings {
     pub note_copies: bool,
     /// Of the hash functions.
     pub seed: u64,
-    /// Memory for the sorting of bands, beside 4 bytes a document and the clusters.
+    /// Memory for the sorting of bands, beside 4 bytes a document and the clusters; for substrings what all texts at once may take.
     pub memory_bytes: usize,
+    /// With `method = "substring"`: bytes of a run that is cut where it stands a second time.
+    pub min_bytes: usize,
+    /// With `method = "substring"`: characters that are left, at least, of a document that was cut and is kept.
+    pub min_left_chars: usize,
 }
 
 /// `method`.
@@ -41,6 +45,8 @@ pub enum DedupMethod {
     Minhash,
     /// The same text.
     Exact,
+    /// Runs of bytes in the middle of texts, by a suffix array: they are cut out.
+    Substring,
 }
 
 /// `keep`.
@@ -70,6 +76,8 @@ impl Default for DedupSettings {
             note_copies: false,
             seed: 1,
             memory_bytes: 1 << 30,
+            min_bytes: 200,
+            min_left_chars: 50,
         }
     }
 }
@@ -78,6 +86,40 @@ impl Default for DedupSettings {
 const MAX_HASHES: usize = 4096;
 
 impl DedupSettings {
+    /// Whether every setting that differs from its default is one of the method's.
+    ///
+    /// # Errors
+    /// When one is not, or cannot be.
+    pub fn check(&self) -> Result<(), CorpusError> {
+        use DedupMethod::{Exact, Minhash, Substring};
+        let plain = Self::default();
+        #[allow(clippy::float_cmp, reason = "whether it was given, not how far it is off")]
+        let changed = [
+            ("n_gram", self.n_gram != plain.n_gram, &[Minhash][..]),
+            ("hashes", self.hashes != plain.hashes, &[Minhash]),
+            ("threshold", self.threshold != plain.threshold, &[Minhash]),
+            ("bands", self.bands.is_some(), &[Minhash]),
+            ("rows", self.rows.is_some(), &[Minhash]),
+            ("seed", self.seed != plain.seed, &[Minhash]),
+            ("keep", self.keep != plain.keep, &[Minhash, Exact]),
+            ("date_field", self.date_field != plain.date_field, &[Minhash, Exact]),
+            ("note_copies", self.note_copies, &[Minhash, Exact]),
+            ("min_bytes", self.min_bytes != plain.min_bytes, &[Substring]),
+            ("min_left_chars", self.min_left_chars != plain.min_left_chars, &[Substring]),
+        ];
+        if let Some((name, ..)) =
+            changed.iter().find(|(_, changed, methods)| *changed && !methods.contains(&self.method))
+        {
+            let method = serde_json::to_value(self.method).unwrap_or_default();
+            return Err(CorpusError::request(format!("{name} is no setting of method = {method}: leave it out")));
+        }
+        if self.method == Substring && !(8..=1 << 20).contains(&self.min_bytes) {
+            let found = format!("min_bytes = {}: expected 8 to 1048576", self.min_bytes);
+            return Err(CorpusError::request(found));
+        }
+        Ok(())
+    }
+
     /// The bands, which settings give or the threshold does.
     ///
     /// # Errors

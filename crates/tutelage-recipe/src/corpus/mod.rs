@@ -1,9 +1,11 @@
 //! Stages over documents: one on its own, or a pipeline of them as a recipe.
 
+mod look;
 mod pipeline;
 mod stage;
 mod tokens;
 
+pub use look::look;
 pub use pipeline::{Pipeline, PipelineOutcome, StageResult, pipeline};
 pub use stage::{StageName, StageRequest, classifier_evaluation, classifier_training, data_stage};
 pub use tokens::{ExportFormat, Exported, export_shard, export_texts, read_texts};

@@ -138,6 +138,15 @@ fn other_trainers_get_their_files() {
         let error = bench.refuse(args);
         assert!(error.contains(found), "{error}");
     }
+    // The stages in one page; of what is no documents without lengths.
+    let said = bench.succeed(&["report", "mixed"]);
+    assert!(said.contains("web: 40 of 40 documents kept") && said.contains("mix: "), "{said}");
+    let page = std::fs::read_to_string(bench.path("mixed/report.html")).unwrap();
+    for found in ["Documents kept by each stage", "Characters of a document", "Tokens of short", "id=\"books\""] {
+        assert!(page.contains(found), "{found}");
+    }
+    bench.succeed(&["report", "mixed/data/web"]);
+    assert!(bench.path("mixed/data/web/report.html").exists() && bench.path("mixed/data/web/look.json").exists());
     // Tokens are no documents.
     let error = bench.refuse(&["data", "stats", "mixed/data/mix"]);
     assert!(error.contains("no documents"), "{error}");
