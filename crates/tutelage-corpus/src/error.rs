@@ -11,6 +11,9 @@ pub enum CorpusError {
     /// What was asked for does not fit.
     #[error("{0}")]
     Request(String),
+    /// An engine that was asked in place of this process.
+    #[error("the engine: {0}")]
+    Engine(String),
     /// A thread of ours ended in a panic; what it says is a fault of the program.
     #[error("{0}; this is a fault of the program, please report it with the document")]
     Panicked(String),
@@ -27,7 +30,7 @@ impl CorpusError {
         match self {
             Self::File(error) => error.is_request(),
             Self::Request(_) => true,
-            Self::Panicked(_) => false,
+            Self::Engine(_) | Self::Panicked(_) => false,
         }
     }
 }

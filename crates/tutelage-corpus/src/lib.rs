@@ -37,7 +37,7 @@ pub use classifier::{
     ClassifierTraining, Classify, Evaluation, LabelScores, Prepare, Scores, evaluate_classifier, train_classifier,
 };
 pub use decontaminate::{Decontaminate, DecontaminateSettings, DecontaminateWorker, Remove};
-pub use dedup::{Bands, DedupMethod, DedupSettings, Keep, dedup};
+pub use dedup::{Bands, DedupMethod, DedupSettings, JoinCopies, Keep, Signatures, dedup, dedup_by};
 pub use error::CorpusError;
 #[cfg(feature = "parquet")]
 pub use export::export_parquet;

@@ -12,6 +12,7 @@ use tutelage_recipe::corpus::{
 };
 
 use crate::classifier::{ClassifierCommand, classifier};
+use crate::cluster::{ClusterCommand, cluster};
 use tutelage_report::{DataReport, write_data_html};
 
 use crate::commands::{INTERRUPTED, print_json, stop_flag};
@@ -79,7 +80,9 @@ pub(crate) enum DataCommand {
         memory_bytes=1073741824   for sorting; of substrings about 9 times the text\n  \
         min_bytes=200             of a run that is cut (substring)\n  \
         min_left_chars=50         of a document that was cut and is kept (substring)\n  \
-        seed=1                    of the hash functions\n\n{COMMON}"))]
+        seed=1                    of the hash functions\n  \
+        engine=embedded           or datafusion: who shares keys is found by a relational plan; the kept set is the same\n  \
+        scheduler=                HOST:PORT of a cluster that carries the plan out (data cluster)\n\n{COMMON}"))]
     Dedup(StageArgs),
     /// Blocked domains, blocked words; mail addresses, IPs and telephone numbers masked
     #[command(after_help = format!("Examples:\n  tutelage data safety data/dedup --out data/safe \\\n      \
@@ -146,6 +149,9 @@ pub(crate) enum DataCommand {
         tutelage data export runs/quickstart/shards/train --format nanotron --out nanotron\n  \
         tutelage data export data/clean --format parquet --out parquet")]
     Export(ExportArgs),
+    /// The processes of a cluster that 'data dedup --set scheduler=HOST:PORT' asks (a build with --features cluster)
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Bring the parts of a stage together: shards of one job, or what it made of several sources
     #[command(
         after_help = "Examples:\n  tutelage data merge data/read\n  tutelage data merge part1 part2 --out data/read"
@@ -210,6 +216,7 @@ pub(crate) fn data(what: DataCommand, engine: &EngineChoice) -> Result<ExitCode,
         DataCommand::Tokenize(args) => stage(StageName::Tokenize, &args, engine),
         DataCommand::Mix(args) => mix(&args, engine),
         DataCommand::Export(args) => export(&args),
+        DataCommand::Cluster(what) => cluster(what, engine),
         DataCommand::Merge { parts, out, json } => join(&parts, out, json),
         DataCommand::Stats(args) => stats(&args),
         DataCommand::Sample(args) => sample(&args),

@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod chat;
 mod classifier;
+mod cluster;
 mod commands;
 mod data;
 mod failure;

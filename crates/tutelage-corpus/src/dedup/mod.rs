@@ -39,6 +39,20 @@ pub fn dedup(
     observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Outcome, CorpusError> {
+    dedup_by(job, settings, None, observer, stop)
+}
+
+/// The same, where another than this process may find who shares keys; the kept set does not depend on who.
+///
+/// # Errors
+/// As [`dedup`], or when the other fails.
+pub fn dedup_by(
+    job: &Job<'_>,
+    settings: &DedupSettings,
+    join: Option<&dyn JoinCopies>,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Outcome, CorpusError> {
     if job.shard.is_part() {
         return Err(CorpusError::request(
             "--shard: copies may lie in different parts, so 'dedup' reads all of them; shard the stages before and after it",
@@ -46,13 +60,18 @@ pub fn dedup(
     }
     settings.check()?;
     if settings.method == DedupMethod::Substring {
+        if join.is_some() {
+            return Err(CorpusError::request(
+                "method = substring is carried out by this process alone: leave engine out",
+            ));
+        }
         return substrings::dedup_substrings(job, settings, observer, stop);
     }
     let rows = Rows::new(settings)?;
     if let Some(outcome) = job.done(&Drops::new("dedup", &rows, Copies::default()), observer)? {
         return Ok(outcome);
     }
-    drop_copies(job, "dedup", &rows, |manifest| manifest, observer, stop)
+    drop_copies(job, "dedup", (&rows, join), |manifest| manifest, observer, stop)
 }
 
 /// Of documents with the same text keeps the first, as the end of another stage, whose manifest `finish` makes.
@@ -63,13 +82,13 @@ pub(crate) fn drop_exact_copies(
     stop: &StopFlag,
 ) -> Result<Outcome, CorpusError> {
     let settings = DedupSettings { method: DedupMethod::Exact, keep: Keep::First, ..DedupSettings::default() };
-    drop_copies(job, "exact copies", &Rows::new(&settings)?, finish, observer, stop)
+    drop_copies(job, "exact copies", (&Rows::new(&settings)?, None), finish, observer, stop)
 }
 
 fn drop_copies(
     job: &Job<'_>,
     name: &'static str,
-    rows: &Rows<'_>,
+    (rows, join): (&Rows<'_>, Option<&dyn JoinCopies>),
     finish: impl FnOnce(Manifest) -> Manifest,
     observer: &mut dyn Observer,
     stop: &StopFlag,
@@ -79,7 +98,7 @@ fn drop_copies(
     let intermediate = JobSettings { compression: Compression::None, keep_dropped: false, ..job.settings.clone() };
     let first = Job { out: &work, settings: &intermediate, shard: ShardOf::ALL, ..*job };
     let Outcome::Done(found) = first.run(rows, observer, stop)? else { return Ok(Outcome::Stopped) };
-    let copies = copies(&work, rows, job.threads, observer, stop)?;
+    let copies = copies(&work, (rows, join), job.threads, observer, stop)?;
     let Some(copies) = copies else { return Ok(Outcome::Stopped) };
     if settings.keep == Keep::Newest
         && let Some(&without) = found.counts.get("dedup_documents_without_date")
@@ -101,7 +120,7 @@ fn drop_copies(
 /// Joins the documents whose rows share keys; nothing when it was asked to stop.
 fn copies(
     work: &Path,
-    rows: &Rows<'_>,
+    (rows, join): (&Rows<'_>, Option<&dyn JoinCopies>),
     threads: usize,
     observer: &mut dyn Observer,
     stop: &StopFlag,
@@ -111,8 +130,22 @@ fn copies(
     let files = RowFiles::open(work, &manifest, rows.row_bytes())?;
     let n = files.n_documents;
     let mut sets = Sets::new(n);
+    let is_whole = settings.method == DedupMethod::Exact;
+    if let Some(join) = join {
+        let signatures = Signatures { files: &files, n_keys: rows.n_keys(), is_whole, work };
+        let Some(pairs) = join.join(&signatures, observer, stop)? else { return Ok(None) };
+        for (one, other) in pairs {
+            if one >= n || other >= n {
+                let found = format!("documents {one} and {other} of {n} are said to share keys");
+                return Err(CorpusError::Engine(found));
+            }
+            sets.join(one, other);
+        }
+        let ranks = files.rows().map(|(document, rank, _)| (document, rank));
+        return Ok(Some(Copies::new(files.units.clone(), n, &mut sets, ranks)));
+    }
     let stage = "dedup: clusters";
-    let n_keys = if settings.method == DedupMethod::Exact { 1 } else { rows.n_keys() };
+    let n_keys = if is_whole { 1 } else { rows.n_keys() };
     let detail = format!("{n} documents, {n_keys} keys each");
     observer.event(&Event::StageStarted { stage, detail: &detail, total: Some(n_keys as u64), done: 0 });
     let begun = std::time::Instant::now();
@@ -137,6 +170,43 @@ fn copies(
     let seconds = begun.elapsed().as_secs_f64();
     observer.event(&Event::StageFinished { stage, result: &result, seconds });
     Ok(Some(copies))
+}
+
+/// Finds which documents share keys, in place of this process: an engine, or a cluster.
+pub trait JoinCopies {
+    /// Pairs of documents, until all that share a key are connected; nothing when it was asked to stop.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    fn join(
+        &self,
+        signatures: &Signatures<'_>,
+        observer: &mut dyn Observer,
+        stop: &StopFlag,
+    ) -> Result<Option<Vec<(u32, u32)>>, CorpusError>;
+}
+
+/// The keys of all documents.
+pub struct Signatures<'a> {
+    files: &'a RowFiles,
+    /// Keys of a document.
+    pub n_keys: usize,
+    /// Whether documents share all keys or none: together they are one.
+    pub is_whole: bool,
+    /// A folder that goes when the stage is done.
+    pub work: &'a Path,
+}
+
+impl Signatures<'_> {
+    /// Number of documents, those without keys too.
+    pub fn n_documents(&self) -> u32 {
+        self.files.n_documents
+    }
+
+    /// Documents with their keys, 8 bytes each, little-endian.
+    pub fn rows(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.files.rows().map(|(document, _, keys)| (document, keys))
+    }
 }
 
 /// The rows of every unit.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
+use tutelage_cluster::Relational;
 use tutelage_corpus::{
-    Card, ClassifierTraining, Classify, Decontaminate, Job, JobSettings, Outcome, Quality, Read, Rules, Safety,
-    ShardOf, dedup, evaluate_classifier, format, train_classifier,
+    Card, ClassifierTraining, Classify, Decontaminate, Job, JobSettings, JoinCopies, Outcome, Quality, Read, Rules,
+    Safety, ShardOf, dedup, evaluate_classifier, format, train_classifier,
 };
 use tutelage_run::{Observer, StopFlag};
 
@@ -143,7 +144,8 @@ pub(super) fn carry_out(
     observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Outcome, RecipeError> {
-    let (job_settings, table) = job_settings(table)?;
+    let (job_settings, mut table) = job_settings(table)?;
+    let join = joiner(request.stage, &mut table, engine.threads())?;
     let job = job(request, &job_settings, engine);
     let outcome = match request.stage {
         StageName::Read => {
@@ -152,7 +154,10 @@ pub(super) fn carry_out(
         }
         StageName::Format => format(&job, &settings(table)?, observer, stop),
         StageName::Rules => job.run(&Rules::new(settings(table)?)?, observer, stop),
-        StageName::Dedup => dedup(&job, &settings(table)?, observer, stop),
+        StageName::Dedup => {
+            let join = join.as_ref().map(|join| join as &dyn JoinCopies);
+            dedup_by(&job, &settings(table)?, join, observer, stop)
+        }
         StageName::Safety => job.run(&Safety::new(settings(table)?)?, observer, stop),
         StageName::Quality => job.run(&Quality::new(settings(table)?)?, observer, stop),
         StageName::Classify => job.run(&Classify::new(settings(table)?)?, observer, stop),
@@ -161,6 +166,27 @@ pub(super) fn carry_out(
         StageName::Mix => return super::tokens::mix(&job, &settings(table)?, observer, stop),
     };
     Ok(outcome?)
+}
+
+/// Who finds copies, where that is not this process by itself: `engine`, and the cluster's `scheduler`. The kept set is the same, so they are
+/// no settings of the stage.
+fn joiner(stage: StageName, table: &mut Table, threads: usize) -> Result<Option<Relational>, RecipeError> {
+    if stage != StageName::Dedup {
+        return Ok(None);
+    }
+    let text = |value: Option<Value>, name: &str| match value {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(RecipeError::request(format!("{name} = {other}: expected a text"))),
+    };
+    let engine = text(table.remove("engine"), "engine")?;
+    let scheduler = text(table.remove("scheduler"), "scheduler")?;
+    match (engine.as_deref(), scheduler) {
+        (None | Some("embedded"), None) => Ok(None),
+        (None | Some("datafusion"), scheduler) => Ok(Some(Relational::new(scheduler.as_deref(), threads)?)),
+        (Some("embedded"), Some(_)) => Err(RecipeError::request("scheduler: engine = embedded asks no cluster")),
+        (Some(other), _) => Err(RecipeError::request(format!("engine = {other}: expected embedded or datafusion"))),
+    }
 }
 
 /// What is lost at most when the process is killed.
