@@ -3,6 +3,7 @@
 //!
 //! # Tour
 //! - [`Relational`]: the plan; a [`JoinCopies`](tutelage_corpus::JoinCopies) for `dedup`. The kept set is the embedded path's.
+//! - [`relational_stats`]: numbers of documents by the same engine.
 //! - [`serve_scheduler`] and [`serve_executor`]: the processes of a cluster.
 //!
 //! All of it is behind the feature `engine`, since the engine is four hundred crates; without it each says how to build with it.
@@ -14,6 +15,8 @@ mod plan;
 #[cfg(feature = "engine")]
 mod process;
 #[cfg(feature = "engine")]
+mod stats;
+#[cfg(feature = "engine")]
 mod table;
 #[cfg(not(feature = "engine"))]
 mod without;
@@ -22,8 +25,10 @@ mod without;
 pub use plan::Relational;
 #[cfg(feature = "engine")]
 pub use process::{serve_executor, serve_scheduler};
+#[cfg(feature = "engine")]
+pub use stats::relational_stats;
 #[cfg(not(feature = "engine"))]
-pub use without::{Relational, serve_executor, serve_scheduler};
+pub use without::{Relational, relational_stats, serve_executor, serve_scheduler};
 
 /// Where an executor listens, and whose it is.
 #[derive(Debug, Clone)]

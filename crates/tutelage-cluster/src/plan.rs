@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tutelage_corpus::{CorpusError, JoinCopies, Signatures};
 use tutelage_run::{Event, Observer, StopFlag};
 
-use crate::function::band_key;
+use crate::function::functions;
 use crate::table;
 
 /// The plan.
@@ -41,7 +41,7 @@ impl Relational {
         Ok(Self { scheduler: scheduler.map(|address| format!("df://{address}")), threads })
     }
 
-    async fn context(&self) -> Result<SessionContext, DataFusionError> {
+    pub(crate) async fn context(&self) -> Result<SessionContext, DataFusionError> {
         let config = match self.scheduler {
             None => SessionConfig::new(),
             Some(_) => SessionConfig::new_with_ballista(),
@@ -52,7 +52,7 @@ impl Relational {
             None => SessionContext::new_with_state(state),
             Some(scheduler) => SessionContext::remote_with_state(scheduler, state).await?,
         };
-        context.register_udf(band_key());
+        functions().for_each(|function| context.register_udf(function));
         Ok(context)
     }
 

@@ -15,7 +15,7 @@ use tutelage_corpus::CorpusError;
 use tutelage_run::create_folder;
 
 use crate::ExecutorPlace;
-use crate::function::band_key;
+use crate::function::functions;
 use crate::plan::failed;
 
 /// Seconds without a sign of life after which an executor is taken for lost, and its tasks go to others.
@@ -27,7 +27,9 @@ const STACK_BYTES: usize = 32 << 20;
 
 fn session(config: SessionConfig) -> datafusion::common::Result<SessionState> {
     let mut state = default_session_builder(config)?;
-    state.register_udf(Arc::new(band_key()))?;
+    for function in functions() {
+        state.register_udf(Arc::new(function))?;
+    }
     Ok(state)
 }
 

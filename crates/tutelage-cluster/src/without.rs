@@ -1,6 +1,8 @@
 //! What a program says that was built without the engine.
 
-use tutelage_corpus::{CorpusError, JoinCopies, Signatures};
+use std::path::PathBuf;
+
+use tutelage_corpus::{CorpusError, JoinCopies, Signatures, Stats};
 use tutelage_run::{Observer, StopFlag};
 
 use crate::ExecutorPlace;
@@ -34,6 +36,14 @@ impl JoinCopies for Relational {
     ) -> Result<Option<Vec<(u32, u32)>>, CorpusError> {
         Err(missing())
     }
+}
+
+/// Says that the engine is not there.
+///
+/// # Errors
+/// Always.
+pub fn relational_stats(_engine: &Relational, _inputs: &[PathBuf], _text_field: &str) -> Result<Stats, CorpusError> {
+    Err(missing())
 }
 
 /// Says that the engine is not there.

@@ -46,7 +46,10 @@ pub use job::{
     At, Compression, DocumentStage, Job, JobSettings, OpenStage, Outcome, ShardOf, StageFolder, Tally, is_stage,
     read_manifest,
 };
-pub use look::{Bin, Change, Diff, Documents, Fate, Found, Histogram, Sample, Stats, diff, documents, sample, stats};
+pub use look::{
+    Bin, Change, Diff, Documents, Fate, Found, Histogram, Sample, Stats, count_words, diff, documents, plain_files,
+    sample, stats,
+};
 pub use manifest::{Damage, InputRecord, Manifest, OutputRecord};
 pub use merge::merge;
 pub use quality::{ClassifierSettings, Quality, QualitySettings};
@@ -57,4 +60,4 @@ pub use rules::{
     C4, FineWeb, GopherQuality, GopherRepetition, Mc4Paragraphs, Preset, RefinedWebLines, RefinedWebQuality,
     RefinedWebRepetition, RuleName, RuleSet, Rules, RulesSettings, RulesWorker, Signs, SlimPajama,
 };
-pub use safety::{Personal, Safety, SafetySettings};
+pub use safety::{Personal, Safety, SafetySettings, host};

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
+use tutelage_recipe::EngineChoice;
 use tutelage_recipe::corpus::{
-    Bin, Change, Diff, Fate, JobSettings, Sample, Stats, diff, sample as draw, stats as count,
+    Bin, Change, Diff, Fate, JobSettings, Relational, Sample, Stats, diff, relational_stats, sample as draw,
+    stats as count,
 };
 
 use crate::commands::print_json;
@@ -19,6 +21,12 @@ pub(crate) struct StatsArgs {
     /// Files, folders of files, or folders that a stage wrote
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
+    /// Who counts: embedded, or datafusion (JSONL without compression; a build with --features cluster)
+    #[arg(long, default_value = "embedded", value_parser = ["embedded", "datafusion"])]
+    engine: String,
+    /// HOST:PORT of a cluster's scheduler that counts (data cluster)
+    #[arg(long, value_name = "HOST:PORT")]
+    scheduler: Option<String>,
     /// Field of JSONL that holds the text
     #[arg(long, default_value = "text")]
     text_field: String,
@@ -82,8 +90,15 @@ fn reading(text_field: &str) -> JobSettings {
     JobSettings { text_field: text_field.to_owned(), ..JobSettings::default() }
 }
 
-pub(crate) fn stats(args: &StatsArgs) -> Result<ExitCode, Failure> {
-    let found = count(&args.inputs, &reading(&args.text_field), &mut Progress::new())?;
+pub(crate) fn stats(args: &StatsArgs, engine: &EngineChoice) -> Result<ExitCode, Failure> {
+    let StatsArgs { inputs, text_field, scheduler, .. } = args;
+    let found = match args.engine == "datafusion" || scheduler.is_some() {
+        true => {
+            let relational = Relational::new(scheduler.as_deref(), engine.threads())?;
+            relational_stats(&relational, inputs, text_field)?
+        }
+        false => count(inputs, &reading(text_field), &mut Progress::new())?,
+    };
     match args.json {
         true => print_json(&json!(found))?,
         false => print_stats(&found)?,

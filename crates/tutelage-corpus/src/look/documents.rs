@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::input::{Chunk, Source, Unit, Watch, discover, open};
+use tutelage_run::FileError;
+
+use crate::input::{Chunk, Kind, Packing, Source, Unit, Watch, discover, open};
 use crate::job::JobSettings;
 use crate::manifest::InputRecord;
 use crate::record::Fault;
@@ -44,6 +46,20 @@ struct Open {
 pub fn documents(inputs: &[PathBuf], settings: &JobSettings) -> Result<Documents, CorpusError> {
     let units = discover(inputs)?.units.into_iter();
     Ok(Documents { units, settings: settings.clone(), source: None, chunk: Vec::new(), inputs: Vec::new() })
+}
+
+/// The files of JSONL, for readers of others, which know neither compression nor pages.
+///
+/// # Errors
+/// When there is nothing to read, or a file is of another kind.
+pub fn plain_files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, CorpusError> {
+    let units = discover(inputs)?.units;
+    let is_plain = |unit: &Unit| unit.kind == Kind::Lines && unit.packing == Packing::Plain;
+    if let Some(unit) = units.iter().find(|unit| !is_plain(unit)) {
+        let found = "is no JSONL without compression, which the engine reads: carry out 'data read' first";
+        return Err(FileError::content(&unit.files[0], found).into());
+    }
+    Ok(units.into_iter().flat_map(|unit| unit.files).collect())
 }
 
 impl Documents {

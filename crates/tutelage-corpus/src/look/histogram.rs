@@ -23,9 +23,27 @@ pub struct Bin {
 }
 
 impl Histogram {
+    /// The number of a size's bin.
+    pub fn bin_of(size: u64) -> usize {
+        (u64::BITS - size.leading_zeros()) as usize
+    }
+
+    /// From bins that were counted elsewhere; sum and largest size are not known then.
+    pub fn from_counts(counts: impl IntoIterator<Item = (usize, u64)>) -> Self {
+        let mut all = Self::default();
+        for (bin, n) in counts {
+            if all.bins.len() <= bin {
+                all.bins.resize(bin + 1, 0);
+            }
+            all.bins[bin] += n;
+            all.n += n;
+        }
+        all
+    }
+
     /// Counts one.
     pub fn add(&mut self, size: u64) {
-        let bin = (u64::BITS - size.leading_zeros()) as usize;
+        let bin = Self::bin_of(size);
         if self.bins.len() <= bin {
             self.bins.resize(bin + 1, 0);
         }

@@ -96,7 +96,8 @@ pub fn stats(inputs: &[PathBuf], settings: &JobSettings, observer: &mut dyn Obse
     Ok(stats)
 }
 
-fn count_words(text: &str) -> u64 {
+/// Words of a text: runs between white space, and each Han character.
+pub fn count_words(text: &str) -> u64 {
     let (mut words, mut in_word) = (0, false);
     for c in text.chars() {
         let han = is_han(c);

@@ -116,7 +116,7 @@ fn name_of(line: &str) -> Option<String> {
 }
 
 /// The host of an address, with or without its scheme.
-pub(crate) fn host(url: &str) -> Option<&str> {
+pub fn host(url: &str) -> Option<&str> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
     let authority = &rest[..end];

@@ -16,7 +16,7 @@ use tutelage_run::{Hash, hash_file};
 use crate::job::{At, DocumentStage, Tally, value_of};
 use crate::{CorpusError, Manifest, Reason, Record};
 use domains::Domains;
-pub(crate) use domains::host;
+pub use domains::host;
 use mask::Mask;
 use words::BlockedWords;
 

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use tutelage_cluster::Relational;
 use tutelage_corpus::{
     Card, ClassifierTraining, Classify, Decontaminate, Job, JobSettings, JoinCopies, Outcome, Quality, Read, Rules,
-    Safety, ShardOf, dedup, evaluate_classifier, format, train_classifier,
+    Safety, ShardOf, dedup_by, evaluate_classifier, format, train_classifier,
 };
 use tutelage_run::{Observer, StopFlag};
 
