@@ -1,6 +1,7 @@
 //! The project's own checks: `cargo xtask check` is what CI runs.
 
 mod clients;
+mod cluster;
 mod deps;
 mod fixtures;
 mod load;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   models  write docs/models.md, the table of families and checks
   clients [NAME...]
           other people's clients against our server (tests/clients/*.py), all or those named
+  cluster copies found on DataFusion and on a Ballista cluster of this machine, one of whose executors is killed (a long build)
   load [TRICK...] [--pause=SECONDS]
           what well-behaved clients get from the server while a thousand others misbehave, each so long after its last
           trick [default: 20]
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         "deps" => deps::check(&root),
         "tidy" => tidy::check(&root),
         "models" => models::models(&root, only_check),
+        "cluster" => cluster::cluster(&root),
         "clients" => clients::clients(&root, &names),
         "load" => load::load(&root, &names, pause),
         "server" => server::server(&root, names.first().map_or("http://127.0.0.1:8000/v1", String::as_str)),

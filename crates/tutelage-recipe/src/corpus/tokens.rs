@@ -63,6 +63,11 @@ pub(super) fn mix(
     stop: &StopFlag,
 ) -> Result<Outcome, RecipeError> {
     is_plain(job.settings)?;
+    if job.settings.keep_dropped {
+        return Err(RecipeError::request(
+            "keep_dropped: what is not drawn lies in the sources; to keep what cannot be read aside, carry out 'tokenize' before",
+        ));
+    }
     if settings.tokenizer.as_os_str().is_empty() {
         return Ok(tutelage_mix::mix(job, settings, None, observer, stop)?);
     }
@@ -111,6 +116,10 @@ pub fn export_shard(
     let is_file =
         shard.extension().is_some_and(|ending| ["bin", "idx", "json", "ds"].iter().any(|known| ending == *known));
     let stem = if is_file { shard.with_extension("") } else { shard.to_path_buf() };
+    if !stem.with_extension("json").exists() {
+        let found = "is no shard: expected NAME of NAME.bin and NAME.json, as 'data mix' leaves them; documents become --format parquet";
+        return Err(FileError::content(shard, found).into());
+    }
     let opened = Shard::open(&stem)?;
     let name = stem.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_sized = matches!(format, ExportFormat::Litdata | ExportFormat::Llmc);

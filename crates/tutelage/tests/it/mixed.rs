@@ -133,7 +133,7 @@ fn other_trainers_get_their_files() {
     for (args, found) in [
         (&["data", "export", stem, "--format", "nanotron", "--out", "mixed/data/mix"][..], "own folder"),
         (&["data", "export", stem, "--format", "megatron", "--out", "x", "--size", "3"], "--size"),
-        (&["data", "export", "nothing", "--format", "llmc", "--out", "x"], "nothing.json"),
+        (&["data", "export", "nothing", "--format", "llmc", "--out", "x"], "is no shard"),
     ] {
         let error = bench.refuse(args);
         assert!(error.contains(found), "{error}");
@@ -184,6 +184,10 @@ fn a_classifier_is_learned_and_asked() {
             "good, bad",
         ),
         (&["data", "classifier", "apply", "gone.bin", "a.jsonl", "--out", "x"], "gone.bin"),
+        (
+            &["data", "classifier", "apply", "model/model.bin", "a.jsonl", "--out", "x", "--set", "model=b"],
+            "the first argument",
+        ),
     ] {
         let error = bench.refuse(args);
         assert!(error.contains(found), "{error}");

@@ -65,7 +65,15 @@ pub fn train_classifier(
     let open = folder.begin()?;
     let work = open.work().to_path_buf();
     let begun = Instant::now();
-    let Some(vocabulary) = documents.vocabulary(observer, stop)? else { return Ok(Outcome::Stopped) };
+    let vocabulary = match documents.vocabulary(observer, stop) {
+        Err(error) => {
+            // Nothing depends on the settings yet, and they may be what is wrong.
+            open.forget()?;
+            return Err(error);
+        }
+        Ok(None) => return Ok(Outcome::Stopped),
+        Ok(Some(vocabulary)) => vocabulary,
+    };
     let Some((examples, counted)) = documents.examples(&vocabulary.dictionary, &work, observer, stop)? else {
         return Ok(Outcome::Stopped);
     };

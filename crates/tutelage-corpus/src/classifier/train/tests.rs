@@ -297,6 +297,8 @@ fn what_cannot_be_is_refused() {
         let error = say(change);
         assert!(error.contains(found), "{error}");
     }
+    // What was refused stands in the way of nothing.
+    place.train("x", 1, &settings()).unwrap();
     let one = Place::new("classifier-one", "{\"text\":\"a\",\"label\":\"x\"}\n");
     let all = ClassifierTraining { held_out: 0.0, ..settings() };
     assert!(one.train("x", 1, &all).unwrap_err().to_string().contains("every document has the label 'x'"));
