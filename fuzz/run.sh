@@ -7,7 +7,7 @@ seconds=${1:-900}
 cargo +nightly fuzz build
 fixtures=crates/tutelage-model/fixtures
 seeds=fuzz/corpus/seeds
-mkdir -p $seeds/{config,safetensors,gguf,sentencepiece,tiktoken,chat_template,capture,documents,page,rules}
+mkdir -p $seeds/{config,safetensors,gguf,sentencepiece,tiktoken,chat_template,capture,documents,page,rules,encoder,classifier}
 n=0
 for file in $fixtures/*/*/config.json $fixtures/*/*/adapter_config.json; do n=$((n + 1)); cp "$file" $seeds/config/$n; done
 for file in $fixtures/llama/tied/model.safetensors $fixtures/lora/*/adapter_model.safetensors; do
@@ -29,8 +29,10 @@ printf '3WARC/1.0\r\nWARC-Type: response\r\nContent-Length: 46\r\n\r\nHTTP/1.1 2
 printf '<html><body><nav>x</nav><article><h1>a</h1><p>one two three.</p><ul><li>b</ul><table><tr><td>c</table></article>' \
     > $seeds/page/page
 printf '\0the road and the bridge, that have ended...\n- a\n#b {c}' > $seeds/rules/text
+printf "The road aren't 123  x\r\n\r\n" > $seeds/encoder/text
+cp crates/tutelage-corpus/tests/fixtures/classifier/{plain.bin,softmax.ftz} $seeds/classifier/
 pids=()
-targets="config safetensors gguf sentencepiece tiktoken chat_template capture documents page rules"
+targets="config safetensors gguf sentencepiece tiktoken chat_template capture documents page rules encoder classifier"
 for target in $targets; do
     mkdir -p fuzz/corpus/$target
     nice cargo +nightly fuzz run $target fuzz/corpus/$target $seeds/$target -- \

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Classifier, ClassifierMemory, rounded};
+use super::{Card, Classifier, ClassifierMemory, rounded};
 use crate::job::{At, DocumentStage, Tally, value_of};
 use crate::{CorpusError, Manifest, Reason, Record};
 
@@ -108,14 +108,11 @@ impl DocumentStage for Classify {
     }
 
     fn warnings(&self, manifest: &Manifest) -> Vec<String> {
-        let refused = manifest.counts.get("classify_refused_languages");
-        let warn = |count: &u64| {
-            let card = self.model.card();
-            let languages: Vec<&str> =
-                card.iter().flat_map(|card| card.refused()).map(|(language, _)| language).collect();
+        let refused = manifest.counts.get("classify_refused_languages").zip(self.model.card());
+        let warn = |(count, card): (&u64, &Card)| {
             format!(
                 "{count} documents were given no label: the model does not agree with its validation set in {}",
-                languages.join(", ")
+                card.refused_names()
             )
         };
         refused.map(warn).into_iter().collect()

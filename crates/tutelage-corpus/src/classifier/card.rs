@@ -76,6 +76,11 @@ impl Card {
         refused.map(|(language, scores)| (&language[..], scores.informedness))
     }
 
+    /// The names of these languages, in a row.
+    pub(crate) fn refused_names(&self) -> String {
+        self.refused().map(|(language, _)| language).collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether documents of the language are not its to decide about.
     pub fn refuses(&self, language: &str) -> bool {
         self.refused().any(|(refused, _)| refused == language)

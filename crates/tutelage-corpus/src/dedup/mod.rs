@@ -21,7 +21,7 @@ pub use settings::{DedupMethod, DedupSettings, Keep};
 
 use std::path::Path;
 
-use tutelage_run::{Event, FileError, MappedFile, Observer, StopFlag, remove_folder};
+use tutelage_run::{Event, FileError, Hash, MappedFile, Observer, StopFlag, hash_bytes, remove_folder};
 
 use crate::job::{Compression, Job, JobSettings, Outcome, ShardOf, read_manifest};
 use crate::{CorpusError, Manifest};
@@ -172,6 +172,16 @@ fn copies(
     Ok(Some(copies))
 }
 
+/// A file of the first pass, which has to be what was written.
+fn written(path: &Path, hash: &Hash) -> Result<MappedFile, CorpusError> {
+    let file = MappedFile::open(path)?;
+    if hash_bytes(file.bytes()) != *hash {
+        let found = "is not what was written: it was damaged; remove the folder to make it again";
+        return Err(FileError::content(path, found).into());
+    }
+    Ok(file)
+}
+
 /// Finds which documents share keys, in place of this process: an engine, or a cluster.
 pub trait JoinCopies {
     /// Pairs of documents, until all that share a key are connected; nothing when it was asked to stop.
@@ -222,13 +232,7 @@ impl RowFiles {
     fn open(work: &Path, manifest: &Manifest, row_bytes: usize) -> Result<Self, CorpusError> {
         let (mut files, mut units, mut next) = (Vec::new(), Vec::new(), 0u64);
         for (input, output) in manifest.inputs.iter().zip(&manifest.outputs) {
-            let path = work.join(&output.file);
-            let file = MappedFile::open(&path)?;
-            if tutelage_run::hash_bytes(file.bytes()) != output.hash {
-                let found = "is not what was written: it was damaged; remove the folder to make it again";
-                return Err(FileError::content(&path, found).into());
-            }
-            files.push(file);
+            files.push(written(&work.join(&output.file), &output.hash)?);
             units.push((input.file.clone(), next as u32));
             next += input.read;
         }

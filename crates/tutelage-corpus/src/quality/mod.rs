@@ -144,15 +144,13 @@ impl DocumentStage for Quality {
                     classifier.languages.join(", ")
                 ));
             }
-            if let Some(count) = manifest.counts.get(&format!("quality_refused_{name}")) {
-                let card = model.card();
-                let languages: Vec<&str> =
-                    card.iter().flat_map(|card| card.refused()).map(|(language, _)| language).collect();
-                warnings.push(format!(
+            let refused = manifest.counts.get(&format!("quality_refused_{name}")).zip(model.card());
+            warnings.extend(refused.map(|(count, card)| {
+                format!(
                     "classifier '{name}' did not decide about {count} documents, in languages where it does not agree with its validation set: {}",
-                    languages.join(", ")
-                ));
-            }
+                    card.refused_names()
+                )
+            }));
         }
         warnings
     }

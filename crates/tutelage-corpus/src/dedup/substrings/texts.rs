@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use tutelage_run::{FileError, MappedFile, hash_bytes};
+use tutelage_run::MappedFile;
+
+use crate::dedup::written;
 
 use crate::job::{At, DocumentStage, Tally};
 use crate::{CorpusError, Manifest, Reason, Record};
@@ -58,12 +60,7 @@ impl TextFiles {
     pub(super) fn open(work: &Path, manifest: &Manifest) -> Result<Self, CorpusError> {
         let mut all = Self { units: vec![0], starts: vec![0], ..Self::default() };
         for output in &manifest.outputs {
-            let path = work.join(&output.file);
-            let file = MappedFile::open(&path)?;
-            if hash_bytes(file.bytes()) != output.hash {
-                let found = "is not what was written: it was damaged; remove the folder to make it again";
-                return Err(FileError::content(&path, found).into());
-            }
+            let file = written(&work.join(&output.file), &output.hash)?;
             all.rows(&file);
             all.files.push(file);
         }
