@@ -19,20 +19,12 @@ pub(crate) fn cluster(root: &Path) -> Result<()> {
         command.args(args).envs(env).env("CARGO_TARGET_DIR", &target).current_dir(root);
         run(command)
     };
-    cargo(&[
-        "clippy",
-        "--release",
-        "--package",
-        "tutelage-cluster",
-        "--features",
-        "engine",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ])?;
-    cargo(&["test", "--release", "--package", "tutelage-cluster", "--features", "engine"])?;
-    cargo(&["build", "--release", "--features", "cluster"])?;
+    // One choice of packages and features, so that the engine is built once.
+    let both =
+        ["--release", "--package", "tutelage-cluster", "--package", "tutelage", "--features", "tutelage/cluster"];
+    cargo(&[&["clippy"][..], &both, &["--all-targets", "--", "-D", "warnings"]].concat())?;
+    cargo(&[&["test"][..], &both, &["--lib"]].concat())?;
+    cargo(&[&["build"][..], &both].concat())?;
     let mut script = Command::new(root.join("tests/cluster/run.sh"));
     script.arg(target.join("release/tutelage")).current_dir(root);
     run(script)

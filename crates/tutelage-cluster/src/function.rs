@@ -32,11 +32,8 @@ struct Function {
 /// All of them, as plans know them.
 pub(crate) fn functions() -> impl Iterator<Item = ScalarUDF> {
     ALL.into_iter().map(|kind| {
-        let arguments = match kind {
-            Kind::BandKey => vec![DataType::Binary, DataType::Int64],
-            _ => vec![DataType::Utf8],
-        };
-        let signature = Signature::exact(arguments, Volatility::Immutable);
+        // The engine reads texts and bytes in forms of its own (views), which are cast where they are used.
+        let signature = Signature::any(if kind == Kind::BandKey { 2 } else { 1 }, Volatility::Immutable);
         ScalarUDF::from(Function { kind, signature })
     })
 }
@@ -86,6 +83,7 @@ fn numbers(texts: &ArrayRef, of: impl Fn(&str) -> u64) -> Result<UInt64Array> {
 }
 
 fn band_keys(keys: &ArrayRef, bands: &ArrayRef) -> Result<UInt64Array> {
+    let (keys, bands) = (cast(keys, &DataType::Binary)?, cast(bands, &DataType::Int64)?);
     let (keys, bands) = (keys.as_binary::<i32>(), bands.as_primitive::<Int64Type>());
     let of = |row: usize| {
         if keys.is_null(row) || bands.is_null(row) {

@@ -41,6 +41,16 @@ impl Relational {
         Ok(Self { scheduler: scheduler.map(|address| format!("df://{address}")), threads })
     }
 
+    /// What an error of the engine says to people.
+    pub(crate) fn failed(&self, error: impl std::fmt::Display) -> CorpusError {
+        match &self.scheduler {
+            None => failed(error),
+            Some(scheduler) => failed(format!(
+                "{scheduler}: {error}; 'tutelage data cluster scheduler' and 'executor' are to run, and to see the same files"
+            )),
+        }
+    }
+
     pub(crate) async fn context(&self) -> Result<SessionContext, DataFusionError> {
         let config = match self.scheduler {
             None => SessionConfig::new(),
@@ -103,7 +113,8 @@ impl JoinCopies for Relational {
         // Others read it by this path.
         let folder = folder.canonicalize().map_err(tutelage_run::FileError::io("read", &folder))?;
         let runtime = Runtime::new().map_err(failed)?;
-        let batches = runtime.block_on(self.pairs(signatures, &folder.display().to_string())).map_err(failed)?;
+        let batches = runtime.block_on(self.pairs(signatures, &folder.display().to_string()));
+        let batches = batches.map_err(|error| self.failed(error))?;
         let mut pairs = Vec::new();
         for batch in &batches {
             let (documents, firsts) =

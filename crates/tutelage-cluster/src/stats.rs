@@ -26,7 +26,7 @@ pub fn relational_stats(engine: &Relational, inputs: &[PathBuf], text_field: &st
     let absolute = |path: &PathBuf| path.canonicalize().map_err(tutelage_run::FileError::io("read", path));
     let files: Vec<PathBuf> = files.iter().map(absolute).collect::<Result<_, _>>()?;
     let runtime = Runtime::new().map_err(failed)?;
-    runtime.block_on(counted(engine, &files, text_field)).map_err(failed)
+    runtime.block_on(counted(engine, &files, text_field)).map_err(|error| engine.failed(error))
 }
 
 async fn counted(engine: &Relational, files: &[PathBuf], text_field: &str) -> Result<Stats, DataFusionError> {
