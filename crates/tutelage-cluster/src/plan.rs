@@ -101,10 +101,6 @@ impl JoinCopies for Relational {
         observer: &mut dyn Observer,
         stop: &StopFlag,
     ) -> Result<Option<Vec<(u32, u32)>>, CorpusError> {
-        let stage = "dedup: plan";
-        let place = self.scheduler.as_deref().unwrap_or("in this process");
-        let detail = format!("{} documents, {} keys each, {place}", signatures.n_documents(), signatures.n_keys);
-        observer.event(&Event::StageStarted { stage, detail: &detail, total: None, done: 0 });
         let begun = std::time::Instant::now();
         let folder = table::write(signatures)?;
         if stop.is_raised() {
@@ -121,8 +117,9 @@ impl JoinCopies for Relational {
                 (batch.column(0).as_primitive::<UInt32Type>(), batch.column(1).as_primitive::<UInt32Type>());
             pairs.extend(documents.values().iter().copied().zip(firsts.values().iter().copied()));
         }
-        let result = format!("{} pairs", pairs.len());
-        observer.event(&Event::StageFinished { stage, result: &result, seconds: begun.elapsed().as_secs_f64() });
+        let (n, place) = (pairs.len(), self.scheduler.as_deref().unwrap_or("DataFusion in this process"));
+        let found = format!("dedup: {n} pairs by {place} ({:.1} s)", begun.elapsed().as_secs_f64());
+        observer.event(&Event::Note(&found));
         Ok(if stop.is_raised() { None } else { Some(pairs) })
     }
 }

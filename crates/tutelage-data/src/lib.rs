@@ -24,5 +24,5 @@ pub use documents::{Document, DocumentReader, read_documents};
 pub use error::DataError;
 pub use order::SequenceOrder;
 pub use pack::{PackedSet, Packing, PackingNumbers, Sequence, Tail};
-pub use shard::{Shard, ShardManifest, ShardWriter, id_width};
+pub use shard::{SHARD_ENDINGS, Shard, ShardManifest, ShardWriter, id_width};
 pub use split::Split;

@@ -192,7 +192,8 @@ fn stocks<'s>(sources: &'s [TokenSource], settings: &MixSettings) -> Vec<Stock<'
     sources.iter().map(stock).collect()
 }
 
-/// Draws all phases before the first is written: what cannot be had is better found then.
+/// Draws all phases before the first is written: what cannot be had is better found then. They are drawn again one by one, so
+/// that no more than one phase is in memory.
 fn can_be_drawn(sources: &[TokenSource], settings: &MixSettings) -> Result<(), MixError> {
     let mut stocks = stocks(sources, settings);
     for phase in &settings.all_phases(&names(sources)) {
@@ -228,14 +229,14 @@ fn phases(
             let source = &sources[share.source];
             if let Some(counts) = report.sources.get_mut(&source.name) {
                 counts.asked += share.tokens;
-                counts.epochs = counts.tokens as f64 / source.documents.tokens().max(1) as f64;
+                counts.epochs = counts.tokens as f64 / source.documents.tokens.max(1) as f64;
             }
         }
         reports.push(report);
     }
     let Some(heldout) = heldout(place, sources, observer, stop)? else { return Ok(None) };
     let of = |(source, stock): (&TokenSource, &Stock<'_>)| {
-        let tokens = source.documents.tokens();
+        let tokens = source.documents.tokens;
         let uses = stock.lengths.iter().zip(&stock.used);
         let unused = uses.clone().filter(|(_, times)| **times == 0);
         let seen: u64 = uses.map(|(&length, &times)| u64::from(length) * u64::from(times)).sum();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tutelage_corpus::{Manifest, read_manifest};
 use tutelage_data::id_width;
-use tutelage_run::{FileError, Hash, MappedFile, hash_bytes};
+use tutelage_run::{FileError, Hash, MappedFile};
 
 use crate::MixError;
 use crate::tokenize::{HELD_OUT, NAME};
@@ -31,15 +31,13 @@ pub(crate) struct Documents {
     places: Vec<u64>,
     /// Ids of each.
     pub(crate) lengths: Vec<u32>,
+    /// Ids of all.
+    pub(crate) tokens: u64,
 }
 
 impl Documents {
     pub(crate) fn len(&self) -> usize {
         self.lengths.len()
-    }
-
-    pub(crate) fn tokens(&self) -> u64 {
-        self.lengths.iter().map(|&n| u64::from(n)).sum()
     }
 }
 
@@ -76,12 +74,7 @@ impl TokenSource {
             }
             for output in &manifest.outputs {
                 let path = folder.join(&output.file);
-                let file = MappedFile::open(&path)?;
-                if hash_bytes(file.bytes()) != output.hash {
-                    let found = "is not what its manifest says: it was damaged or changed; make that stage again";
-                    return Err(FileError::content(&path, found).into());
-                }
-                source.scan(file)?;
+                source.scan(MappedFile::open_known(&path, &output.hash, "make that stage again")?)?;
             }
             source.manifests.push(manifest);
         }
@@ -102,6 +95,7 @@ impl TokenSource {
             let documents = if n & HELD_OUT == 0 { &mut self.documents } else { &mut self.heldout };
             documents.places.push(number << 48 | at as u64);
             documents.lengths.push(len);
+            documents.tokens += u64::from(len);
             at += 8 + len as usize * self.width;
         }
         if at != bytes.len() {
@@ -111,17 +105,25 @@ impl TokenSource {
         Ok(())
     }
 
-    /// The ids of a document, and the bytes of its text.
-    pub(crate) fn read(&self, documents: &Documents, document: usize, ids: &mut Vec<u32>) -> usize {
+    /// A document's record, and what follows it.
+    fn record(&self, documents: &Documents, document: usize) -> &[u8] {
         let place = documents.places[document];
-        let bytes = &self.files[(place >> 48) as usize].bytes()[(place & ((1 << 48) - 1)) as usize..];
-        let text = bytes[4..].first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        let own = &bytes[8..8 + documents.lengths[document] as usize * self.width];
+        &self.files[(place >> 48) as usize].bytes()[(place & ((1 << 48) - 1)) as usize..]
+    }
+
+    /// Bytes of a document's text.
+    pub(crate) fn text_bytes(&self, documents: &Documents, document: usize) -> usize {
+        let bytes = self.record(documents, document)[4..].first_chunk::<4>();
+        bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes)) as usize
+    }
+
+    /// The ids of a document.
+    pub(crate) fn ids(&self, documents: &Documents, document: usize, ids: &mut Vec<u32>) {
+        let own = &self.record(documents, document)[8..8 + documents.lengths[document] as usize * self.width];
         ids.clear();
         match self.width {
             2 => ids.extend(own.as_chunks::<2>().0.iter().map(|id| u32::from(u16::from_le_bytes(*id)))),
             _ => ids.extend(own.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id))),
         }
-        text as usize
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tutelage_data::{PackedSet, Shard, ShardWriter, Tail, export};
+use tutelage_data::{PackedSet, SHARD_ENDINGS, Shard, ShardWriter, Tail, export};
 use tutelage_run::{Event, Observer, StopFlag, read_json, write_json};
 
 use crate::MixError;
@@ -79,19 +79,20 @@ impl Place<'_> {
                     writer.insert(ShardWriter::go_on(&stem, source.tokenizer.clone(), source.vocab_size, done.tokens)?)
                 }
             };
-            let text_bytes = source.read(documents, document, &mut ids);
+            let (n_ids, text_bytes) = (documents.lengths[document] as usize, source.text_bytes(documents, document));
             if n < done.documents {
-                writer.pass_routed(ids.len(), text_bytes, &source.name)?;
+                writer.pass_routed(n_ids, text_bytes, &source.name)?;
             } else {
+                source.ids(documents, document, &mut ids);
                 writer.push_routed(&ids, text_bytes, &source.name)?;
             }
             n += 1;
-            tokens += ids.len() as u64;
+            tokens += n_ids as u64;
             let counts = sources.entry(source.name.clone()).or_default();
             counts.documents += 1;
-            counts.tokens += ids.len() as u64;
+            counts.tokens += n_ids as u64;
             if matches!(class, Class::Below(_)) {
-                counts.short_tokens += ids.len() as u64;
+                counts.short_tokens += n_ids as u64;
             }
             if n % 1024 == 0 {
                 observer.event(&Event::Progress { done: n, note: &format!("{tokens} tokens") });
@@ -113,7 +114,7 @@ impl Place<'_> {
         };
         let manifest = writer.finish()?;
         let shard = std::sync::Arc::new(Shard::open(&stem)?);
-        export::nanotron(&stem, &shard, self.tokenizer)?;
+        export::nanotron(&stem, &shard, &stem, self.tokenizer)?;
         let stream = PackedSet::new(shard.clone(), seq_len, Some(0), Tail::Keep).ok().map(|set| set.numbers());
         let best_fit = PackedSet::best_fit(shard, seq_len, Some(0)).ok().map(|set| set.numbers());
         sources.values_mut().for_each(|source| source.share = source.tokens as f64 / tokens as f64);
@@ -136,8 +137,7 @@ impl Place<'_> {
     /// The files of a shard.
     pub(crate) fn files(&self, name: &str) -> Vec<PathBuf> {
         let stem = self.out.join(name);
-        ["bin", "idx", "json", "route", "ds", "ds.index", "ds.metadata"]
-            .map(|ending| stem.with_extension(ending))
-            .into()
+        let endings = SHARD_ENDINGS.into_iter().chain(export::NANOTRON_ENDINGS);
+        endings.map(|ending| stem.with_extension(ending)).collect()
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::FileError;
+use crate::{FileError, Hash, hash_bytes};
 
 /// A file's bytes, mapped.
 #[derive(Debug)]
@@ -29,6 +29,19 @@ impl MappedFile {
             }
         };
         Ok(Self { path: path.to_path_buf(), map })
+    }
+
+    /// Maps a file whose content has to be the one with this hash; `advice` is what to do where it is another.
+    ///
+    /// # Errors
+    /// When it cannot be opened or mapped, or has another content.
+    pub fn open_known(path: &Path, hash: &Hash, advice: &str) -> Result<Self, FileError> {
+        let file = Self::open(path)?;
+        if hash_bytes(file.bytes()) != *hash {
+            let found = format!("is truncated, damaged or changed: its hash is not its manifest's; {advice}");
+            return Err(FileError::content(path, found));
+        }
+        Ok(file)
     }
 
     /// The bytes.

@@ -131,10 +131,9 @@ pub(crate) fn classifier(what: ClassifierCommand, engine: &EngineChoice) -> Resu
 
 fn train(args: &TrainArgs, engine: &EngineChoice) -> Result<ExitCode, Failure> {
     let TrainArgs { inputs, out, set, json } = args;
-    let request = StageRequest { stage: StageName::Classify, inputs, out, set, shard: ShardOf::ALL };
     let stop = stop_flag()?;
     let mut progress = Progress::new();
-    let outcome = classifier_training(&request, engine, &mut progress, &stop)?;
+    let outcome = classifier_training(inputs, out, set, engine, &mut progress, &stop)?;
     drop(progress);
     if *json || outcome == tutelage_recipe::corpus::Outcome::Stopped {
         return ended(outcome, out, *json);

@@ -43,13 +43,7 @@ pub(super) fn write(
     head.push(0);
     head.extend(shape(dictionary.n_words() + dictionary.buckets, weights.dim));
     file.write(&head)?;
-    let mut outcome = Ok(());
-    weights.each_row(|row| {
-        if outcome.is_ok() {
-            outcome = floats(file, row);
-        }
-    });
-    outcome?;
+    weights.try_each_row(|row| floats(file, row))?;
     file.write(&[&[0][..], &shape(dictionary.labels.len(), weights.dim)].concat())?;
     floats(file, &weights.output)
 }

@@ -3,9 +3,8 @@
 use rustc_hash::FxHashMap;
 use serde_json::json;
 
-use super::DedupMethod;
 use super::clusters::Sets;
-use super::rows::Rows;
+use super::rows::{Keyed, Rows};
 use crate::job::{At, DocumentStage, Tally};
 use crate::{Manifest, Reason, Record};
 
@@ -110,9 +109,9 @@ impl DocumentStage for Drops<'_> {
             return Ok(());
         }
         record.set("duplicate_of", &self.copies.place(cluster.kept));
-        Err(match self.rows.settings.method {
-            DedupMethod::Minhash => Reason::NearDuplicate,
-            DedupMethod::Exact | DedupMethod::Substring => Reason::ExactDuplicate,
+        Err(match self.rows.keyed {
+            Keyed::ByBands => Reason::NearDuplicate,
+            Keyed::ByText => Reason::ExactDuplicate,
         })
     }
 

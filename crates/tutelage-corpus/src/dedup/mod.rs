@@ -21,13 +21,13 @@ pub use settings::{DedupMethod, DedupSettings, Keep};
 
 use std::path::Path;
 
-use tutelage_run::{Event, FileError, Hash, MappedFile, Observer, StopFlag, hash_bytes, remove_folder};
+use tutelage_run::{Event, MappedFile, Observer, StopFlag, remove_folder};
 
 use crate::job::{Compression, Job, JobSettings, Outcome, ShardOf, read_manifest};
 use crate::{CorpusError, Manifest};
 use clusters::{Sets, join_by_keys};
 use drops::{Copies, Drops};
-use rows::Rows;
+use rows::{Keyed, Rows};
 
 /// Carries out the stage, or goes on with it.
 ///
@@ -59,15 +59,17 @@ pub fn dedup_by(
         ));
     }
     settings.check()?;
-    if settings.method == DedupMethod::Substring {
-        if join.is_some() {
+    let keyed = match settings.method {
+        DedupMethod::Minhash => Keyed::ByBands,
+        DedupMethod::Exact => Keyed::ByText,
+        DedupMethod::Substring if join.is_some() => {
             return Err(CorpusError::request(
                 "method = substring is carried out by this process alone: leave engine out",
             ));
         }
-        return substrings::dedup_substrings(job, settings, observer, stop);
-    }
-    let rows = Rows::new(settings)?;
+        DedupMethod::Substring => return substrings::dedup_substrings(job, settings, observer, stop),
+    };
+    let rows = Rows::new(settings, keyed)?;
     if let Some(outcome) = job.done(&Drops::new("dedup", &rows, Copies::default()), observer)? {
         return Ok(outcome);
     }
@@ -82,7 +84,7 @@ pub(crate) fn drop_exact_copies(
     stop: &StopFlag,
 ) -> Result<Outcome, CorpusError> {
     let settings = DedupSettings { method: DedupMethod::Exact, keep: Keep::First, ..DedupSettings::default() };
-    drop_copies(job, "exact copies", (&Rows::new(&settings)?, None), finish, observer, stop)
+    drop_copies(job, "exact copies", (&Rows::new(&settings, Keyed::ByText)?, None), finish, observer, stop)
 }
 
 fn drop_copies(
@@ -117,7 +119,7 @@ fn drop_copies(
     Ok(outcome)
 }
 
-/// Joins the documents whose rows share keys; nothing when it was asked to stop.
+/// Finds the clusters of documents whose rows share keys; nothing when it was asked to stop.
 fn copies(
     work: &Path,
     (rows, join): (&Rows<'_>, Option<&dyn JoinCopies>),
@@ -125,45 +127,22 @@ fn copies(
     observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Option<Copies>, CorpusError> {
-    let settings = rows.settings;
     let manifest = read_manifest(work)?;
     let files = RowFiles::open(work, &manifest, rows.row_bytes())?;
     let n = files.n_documents;
-    let mut sets = Sets::new(n);
-    let is_whole = settings.method == DedupMethod::Exact;
-    if let Some(join) = join {
-        let signatures = Signatures { files: &files, n_keys: rows.n_keys(), is_whole, work };
-        let Some(pairs) = join.join(&signatures, observer, stop)? else { return Ok(None) };
-        for (one, other) in pairs {
-            if one >= n || other >= n {
-                let found = format!("documents {one} and {other} of {n} are said to share keys");
-                return Err(CorpusError::Engine(found));
-            }
-            sets.join(one, other);
-        }
-        let ranks = files.rows().map(|(document, rank, _)| (document, rank));
-        return Ok(Some(Copies::new(files.units.clone(), n, &mut sets, ranks)));
-    }
     let stage = "dedup: clusters";
-    let n_keys = if is_whole { 1 } else { rows.n_keys() };
+    let n_keys = if rows.keyed == Keyed::ByText { 1 } else { rows.n_keys() };
     let detail = format!("{n} documents, {n_keys} keys each");
     observer.event(&Event::StageStarted { stage, detail: &detail, total: Some(n_keys as u64), done: 0 });
     let begun = std::time::Instant::now();
-    match settings.method {
-        DedupMethod::Minhash => {
-            for from in 0..n_keys {
-                if stop.is_raised() {
-                    return Ok(None);
-                }
-                join_by_keys(&mut sets, settings.memory_bytes, threads, || files.keys(|keys| number(keys, from)));
-                observer.event(&Event::Progress { done: from as u64 + 1, note: "" });
-            }
+    let sets = match join {
+        Some(join) => {
+            let is_whole = rows.keyed == Keyed::ByText;
+            join_elsewhere(join, &Signatures { files: &files, n_keys: rows.n_keys(), is_whole, work }, observer, stop)?
         }
-        DedupMethod::Exact | DedupMethod::Substring => {
-            let whole = |keys: &[u8]| u128::from(number(keys, 0)) | u128::from(number(keys, 1)) << 64;
-            join_by_keys(&mut sets, settings.memory_bytes, threads, || files.keys(whole));
-        }
-    }
+        None => join_here(rows, &files, threads, observer, stop),
+    };
+    let Some(mut sets) = sets else { return Ok(None) };
     let ranks = files.rows().map(|(document, rank, _)| (document, rank));
     let copies = Copies::new(files.units.clone(), n, &mut sets, ranks);
     let result = format!("{} clusters of copies", copies.n_clusters());
@@ -172,15 +151,54 @@ fn copies(
     Ok(Some(copies))
 }
 
-/// A file of the first pass, which has to be what was written.
-fn written(path: &Path, hash: &Hash) -> Result<MappedFile, CorpusError> {
-    let file = MappedFile::open(path)?;
-    if hash_bytes(file.bytes()) != *hash {
-        let found = "is not what was written: it was damaged; remove the folder to make it again";
-        return Err(FileError::content(path, found).into());
+/// Joins them key by key.
+fn join_here(
+    rows: &Rows<'_>,
+    files: &RowFiles,
+    threads: usize,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Option<Sets> {
+    let (mut sets, memory_bytes) = (Sets::new(files.n_documents), rows.settings.memory_bytes);
+    match rows.keyed {
+        Keyed::ByBands => {
+            for from in 0..rows.n_keys() {
+                if stop.is_raised() {
+                    return None;
+                }
+                join_by_keys(&mut sets, memory_bytes, threads, || files.keys(|keys| number(keys, from)));
+                observer.event(&Event::Progress { done: from as u64 + 1, note: "" });
+            }
+        }
+        Keyed::ByText => {
+            let whole = |keys: &[u8]| u128::from(number(keys, 0)) | u128::from(number(keys, 1)) << 64;
+            join_by_keys(&mut sets, memory_bytes, threads, || files.keys(whole));
+        }
     }
-    Ok(file)
+    Some(sets)
 }
+
+/// Joins the pairs that another has found.
+fn join_elsewhere(
+    join: &dyn JoinCopies,
+    signatures: &Signatures<'_>,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Option<Sets>, CorpusError> {
+    let n = signatures.n_documents();
+    let mut sets = Sets::new(n);
+    let Some(pairs) = join.join(signatures, observer, stop)? else { return Ok(None) };
+    for (one, other) in pairs {
+        if one >= n || other >= n {
+            return Err(CorpusError::Engine(format!("documents {one} and {other} of {n} are said to share keys")));
+        }
+        sets.join(one, other);
+    }
+    Ok(Some(sets))
+}
+
+/// What to do where a file of the first pass is not what was written.
+const ADVICE: &str = "remove the folder to make it again";
 
 /// Finds which documents share keys, in place of this process: an engine, or a cluster.
 pub trait JoinCopies {
@@ -232,7 +250,7 @@ impl RowFiles {
     fn open(work: &Path, manifest: &Manifest, row_bytes: usize) -> Result<Self, CorpusError> {
         let (mut files, mut units, mut next) = (Vec::new(), Vec::new(), 0u64);
         for (input, output) in manifest.inputs.iter().zip(&manifest.outputs) {
-            files.push(written(&work.join(&output.file), &output.hash)?);
+            files.push(MappedFile::open_known(&work.join(&output.file), &output.hash, ADVICE)?);
             units.push((input.file.clone(), next as u32));
             next += input.read;
         }

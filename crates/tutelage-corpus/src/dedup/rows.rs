@@ -1,9 +1,9 @@
 //! What is kept of each document between the two passes: a row of keys in a file.
 
+use super::bands::Bands;
 use super::minhash::MinHash;
 use super::shingles::Shingles;
-use super::{DedupMethod, DedupSettings, Keep};
-use crate::dedup::bands::Bands;
+use super::{DedupSettings, Keep};
 use crate::job::{At, DocumentStage, Tally, value_of};
 use crate::{CorpusError, Reason, Record};
 
@@ -12,8 +12,18 @@ use crate::{CorpusError, Reason, Record};
 #[derive(Debug)]
 pub(super) struct Rows<'s> {
     pub(super) settings: &'s DedupSettings,
+    pub(super) keyed: Keyed,
     bands: Bands,
     minhash: MinHash,
+}
+
+/// What a document's keys are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keyed {
+    /// Bands of its MinHash signature: documents that share one are joined.
+    ByBands,
+    /// Its text: two keys that are one number, which documents share whole.
+    ByText,
 }
 
 /// Memory of one thread.
@@ -26,16 +36,16 @@ pub(super) struct RowsWorker {
 }
 
 impl<'s> Rows<'s> {
-    pub(super) fn new(settings: &'s DedupSettings) -> Result<Self, CorpusError> {
+    pub(super) fn new(settings: &'s DedupSettings, keyed: Keyed) -> Result<Self, CorpusError> {
         let bands = settings.resolved_bands()?;
-        Ok(Self { settings, bands, minhash: MinHash::new(bands.bands * bands.rows, settings.seed) })
+        Ok(Self { settings, keyed, bands, minhash: MinHash::new(bands.bands * bands.rows, settings.seed) })
     }
 
     /// Keys of a document.
     pub(super) fn n_keys(&self) -> usize {
-        match self.settings.method {
-            DedupMethod::Minhash => self.bands.bands,
-            DedupMethod::Exact | DedupMethod::Substring => 2,
+        match self.keyed {
+            Keyed::ByBands => self.bands.bands,
+            Keyed::ByText => 2,
         }
     }
 
@@ -70,7 +80,7 @@ impl DocumentStage for Rows<'_> {
         let mut all = value_of(self.settings);
         all["bands"] = self.bands.bands.into();
         all["rows"] = self.bands.rows.into();
-        if self.settings.method == DedupMethod::Minhash {
+        if self.keyed == Keyed::ByBands {
             all["probability"] = self.bands.curve().into_iter().map(|(s, p)| serde_json::json!([s, p])).collect();
         }
         // How much memory sorting may take changes nothing of what comes out.
@@ -94,12 +104,12 @@ impl DocumentStage for Rows<'_> {
     fn apply(&self, worker: &mut RowsWorker, record: &mut Record, _: At, tally: &mut Tally) -> Result<(), Reason> {
         worker.rank = self.rank(record, tally);
         worker.keys.clear();
-        match self.settings.method {
-            DedupMethod::Exact | DedupMethod::Substring => {
+        match self.keyed {
+            Keyed::ByText => {
                 let hash = twox_hash::XxHash3_128::oneshot(record.text.as_bytes());
                 worker.keys.extend([hash as u64, (hash >> 64) as u64]);
             }
-            DedupMethod::Minhash => {
+            Keyed::ByBands => {
                 let shingles = worker.shingles.of(&record.text, self.settings.n_gram);
                 // What has no words is no copy of anything.
                 if shingles.is_empty() {

@@ -189,7 +189,7 @@ fn it_goes_on_where_it_stopped() {
     let first = Job { out: &work, ..job };
     let intermediate = JobSettings { keep_dropped: false, ..job_settings.clone() };
     let first = Job { settings: &intermediate, ..first };
-    first.run(&Rows::new(&settings).unwrap(), &mut Silent, &StopFlag::default()).unwrap();
+    first.run(&Rows::new(&settings, Keyed::ByBands).unwrap(), &mut Silent, &StopFlag::default()).unwrap();
     let rows = work.join("00000-0.rows");
     let mut bytes = std::fs::read(&rows).unwrap();
     bytes[40] ^= 1;

@@ -6,4 +6,4 @@ mod nanotron;
 
 pub use litdata::litdata;
 pub use llmc::llmc;
-pub use nanotron::nanotron;
+pub use nanotron::{NANOTRON_ENDINGS, nanotron};

@@ -7,17 +7,21 @@ use tutelage_run::{link_or_copy, write_atomic};
 
 use crate::{DataError, Shard};
 
-/// Writes `STEM.ds`, which is a second name of `STEM.bin` where the system has that, with its index and metadata.
+/// Endings of its files.
+pub const NANOTRON_ENDINGS: [&str; 3] = ["ds", "ds.index", "ds.metadata"];
+
+/// Writes `TO.ds`, which is a second name of `STEM.bin` where the system has that, with its index and metadata.
 ///
 /// # Errors
 /// When files cannot be written.
-pub fn nanotron(stem: &Path, shard: &Shard, tokenizer: &str) -> Result<(), DataError> {
+pub fn nanotron(stem: &Path, shard: &Shard, to: &Path, tokenizer: &str) -> Result<(), DataError> {
+    let [ds, ds_index, ds_metadata] = NANOTRON_ENDINGS.map(|ending| to.with_extension(ending));
     let index: Vec<u8> = (0..shard.n_documents()).flat_map(|i| shard.document(i).end.to_le_bytes()).collect();
-    write_atomic(&stem.with_extension("ds.index"), &index)?;
+    write_atomic(&ds_index, &index)?;
     let tokens = shard.n_tokens();
     let metadata = format!("{tokenizer}|{}\n{tokens}\n{}", shard.width(), metric(tokens));
-    write_atomic(&stem.with_extension("ds.metadata"), metadata.as_bytes())?;
-    link_or_copy(&stem.with_extension("bin"), &stem.with_extension("ds"))?;
+    write_atomic(&ds_metadata, metadata.as_bytes())?;
+    link_or_copy(&stem.with_extension("bin"), &ds)?;
     Ok(())
 }
 

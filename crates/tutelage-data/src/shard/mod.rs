@@ -11,7 +11,7 @@ pub use writer::{ShardWriter, id_width};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tutelage_run::{FileError, Hash, MappedFile, hash_bytes, read_json};
+use tutelage_run::{FileError, Hash, MappedFile, read_json};
 
 use crate::DataError;
 
@@ -47,8 +47,11 @@ pub struct ShardManifest {
 
 const FORMAT: &str = "tutelage-shard-1";
 
+/// Endings of a shard's files; `.route` is there where documents have routes, and `.json` is written last.
+pub const SHARD_ENDINGS: [&str; 4] = ["bin", "idx", "route", "json"];
+
 fn paths(stem: &Path) -> [PathBuf; 4] {
-    ["bin", "idx", "json", "route"].map(|ending| stem.with_extension(ending))
+    SHARD_ENDINGS.map(|ending| stem.with_extension(ending))
 }
 
 /// A shard, mapped and verified.
@@ -69,26 +72,15 @@ impl Shard {
     /// # Errors
     /// When a file is missing, truncated, or not what the manifest says.
     pub fn open(stem: &Path) -> Result<Self, DataError> {
-        let [bin_path, idx_path, json_path, route_path] = paths(stem);
+        let [bin_path, idx_path, route_path, json_path] = paths(stem);
         let manifest: ShardManifest = read_json(&json_path)?;
         if manifest.format != FORMAT {
             let found = format!("format '{}' where '{FORMAT}' is read", manifest.format);
             return Err(FileError::content(&json_path, found).into());
         }
-        let (bin, idx) = (MappedFile::open(&bin_path)?, MappedFile::open(&idx_path)?);
-        let route = manifest
-            .route
-            .as_ref()
-            .map(|hash| Ok::<_, FileError>((MappedFile::open(&route_path)?, hash)))
-            .transpose()?;
-        let more = route.iter().map(|(file, hash)| (file, *hash));
-        for (file, expected) in [(&bin, &manifest.bin), (&idx, &manifest.idx)].into_iter().chain(more) {
-            if hash_bytes(file.bytes()) != *expected {
-                let found = "is truncated or damaged: its hash is not the manifest's; \
-                             remove the stage's folder to make it anew";
-                return Err(FileError::content(file.path(), found).into());
-            }
-        }
+        let open = |path, hash| MappedFile::open_known(path, hash, "remove the stage's folder to make it anew");
+        let (bin, idx) = (open(&bin_path, &manifest.bin)?, open(&idx_path, &manifest.idx)?);
+        let route = manifest.route.as_ref().map(|hash| open(&route_path, hash)).transpose()?;
         let (wide, lengths) = parse_index(&idx)?;
         let mut starts = vec![0];
         for n in lengths {
@@ -96,7 +88,7 @@ impl Shard {
         }
         let numbers =
             |file: &MappedFile| file.bytes().as_chunks::<2>().0.iter().map(|n| u16::from_le_bytes(*n)).collect();
-        let route_of = route.as_ref().map_or_else(Vec::new, |(file, _)| numbers(file));
+        let route_of = route.as_ref().map_or_else(Vec::new, numbers);
         drop(route);
         let shard = Self { manifest, bin, wide, starts, route_of };
         shard.check(&json_path)?;
@@ -201,7 +193,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("tutelage-shard-{name}-{}", std::process::id()));
         tutelage_run::create_folder(&folder).unwrap();
         let stem = folder.join("train");
-        let mut writer = ShardWriter::create(&stem, hash_bytes(b"t"), vocab_size).unwrap();
+        let mut writer = ShardWriter::create(&stem, tutelage_run::hash_bytes(b"t"), vocab_size).unwrap();
         writer.push(&[1, 7, 2], 5).unwrap();
         writer.push(&[1, 2], 0).unwrap();
         writer.finish().unwrap();

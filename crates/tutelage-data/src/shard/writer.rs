@@ -129,7 +129,7 @@ impl ShardWriter {
     /// # Errors
     /// When they cannot be written.
     pub fn finish(mut self) -> Result<ShardManifest, DataError> {
-        let [bin_path, idx_path, json_path, route_path] = paths(&self.stem);
+        let [bin_path, idx_path, route_path, json_path] = paths(&self.stem);
         let wide = self.wide();
         self.bin.sync()?;
         rename(&part(&self.stem), &bin_path)?;

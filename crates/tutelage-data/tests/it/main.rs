@@ -37,7 +37,7 @@ fn bytes_are_those_of_megatron_and_datatrove() {
     for name in ["narrow", "wide"] {
         let scratch = Scratch::new(&format!("shards-{name}"));
         let shard = write(name, &scratch);
-        export::nanotron(&scratch.join("ours"), &shard, "made/up").unwrap();
+        export::nanotron(&scratch.join("ours"), &shard, &scratch.join("ours"), "made/up").unwrap();
         for (ours, theirs) in [
             ("ours.bin", "megatron.bin"),
             ("ours.idx", "megatron.idx"),

@@ -281,7 +281,7 @@ fn tokens_that_are_there_are_not_made_again() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[20] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    refused("damaged", json!({}), "is not what its manifest says");
+    refused("damaged", json!({}), "its hash is not its manifest's");
 }
 
 #[test]

@@ -96,19 +96,22 @@ pub fn data_stage(
     carry_out(request, table_of(request.set)?, engine, observer, stop)
 }
 
-/// Learns a classifier from documents with labels, or goes on with it; the request's stage is not asked for.
+/// Learns a classifier from documents with labels, or goes on with it.
 ///
 /// # Errors
 /// When a setting or an input is wrong, the folder holds something else, or the system refuses.
 pub fn classifier_training(
-    request: &StageRequest<'_>,
+    inputs: &[PathBuf],
+    out: &Path,
+    set: &[String],
     engine: &EngineChoice,
     observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Outcome, RecipeError> {
-    let (job_settings, table) = job_settings(table_of(request.set)?)?;
+    let (job_settings, table) = job_settings(table_of(set)?)?;
     let settings: ClassifierTraining = settings(table)?;
-    Ok(train_classifier(&job(request, &job_settings, engine), &settings, observer, stop)?)
+    let job = job(inputs, out, ShardOf::ALL, &job_settings, engine);
+    Ok(train_classifier(&job, &settings, observer, stop)?)
 }
 
 /// Evaluates a classifier beside documents with labels.
@@ -131,8 +134,13 @@ fn table_of(set: &[String]) -> Result<Table, RecipeError> {
     Ok(table)
 }
 
-fn job<'a>(request: &StageRequest<'a>, settings: &'a JobSettings, engine: &EngineChoice) -> Job<'a> {
-    let StageRequest { inputs, out, shard, .. } = *request;
+fn job<'a>(
+    inputs: &'a [PathBuf],
+    out: &'a Path,
+    shard: ShardOf,
+    settings: &'a JobSettings,
+    engine: &EngineChoice,
+) -> Job<'a> {
     Job { inputs, out, shard, settings, threads: engine.threads(), commit_every: COMMIT_EVERY }
 }
 
@@ -146,7 +154,7 @@ pub(super) fn carry_out(
 ) -> Result<Outcome, RecipeError> {
     let (job_settings, mut table) = job_settings(table)?;
     let join = joiner(request.stage, &mut table, engine.threads())?;
-    let job = job(request, &job_settings, engine);
+    let job = job(request.inputs, request.out, request.shard, &job_settings, engine);
     let outcome = match request.stage {
         StageName::Read => {
             settings::<NoSettings>(table)?;

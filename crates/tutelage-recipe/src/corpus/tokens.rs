@@ -142,9 +142,7 @@ pub fn export_shard(
             1
         }
         ExportFormat::Nanotron => {
-            link("bin")?;
-            export::nanotron(&out.join(&name), &opened, "unknown")?;
-            tutelage_run::remove_file(&out.join(&name).with_extension("bin"))?;
+            export::nanotron(&stem, &opened, &out.join(&name), "unknown")?;
             1
         }
         ExportFormat::Litdata => export::litdata(&opened, out, size.unwrap_or(64 << 20))?,

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tutelage_data::{Document, PackedSet, Packing, Shard, ShardManifest, ShardWriter, Split, Tail, read_documents};
+use tutelage_data::{
+    Document, PackedSet, Packing, SHARD_ENDINGS, Shard, ShardManifest, ShardWriter, Split, Tail, read_documents,
+};
 use tutelage_run::{Event, Hasher, link_or_copy, read_json};
 
 use super::session::{Flow, Made, Session};
@@ -89,7 +91,7 @@ type Manifested = Result<ShardManifest, RecipeError>;
 /// A shard under another name.
 fn link_shard(from: &Path, to: &Path) -> Manifested {
     let manifest: ShardManifest = read_json(&from.with_extension("json"))?;
-    for ending in ["bin", "idx", "route", "json"] {
+    for ending in SHARD_ENDINGS {
         link_or_copy(&from.with_extension(ending), &to.with_extension(ending))?;
     }
     Ok(manifest)

@@ -66,15 +66,18 @@ impl Weights {
         &mut part[row / n * dim..(row / n + 1) * dim]
     }
 
-    /// Gives every row, in order.
-    pub(in crate::classifier) fn each_row(&self, mut take: impl FnMut(&[f32])) {
+    /// Gives every row, in order, until one is not taken.
+    pub(in crate::classifier) fn try_each_row<E>(
+        &self,
+        mut take: impl FnMut(&[f32]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let parts = self.read();
-        (0..self.n_rows).for_each(|row| take(row_of(&parts, row, self.dim)));
+        (0..self.n_rows).try_for_each(|row| take(row_of(&parts, row, self.dim)))
     }
 
-    /// Takes every row from `next`, in order.
-    pub(super) fn set_rows(&mut self, mut next: impl FnMut(&mut [f32])) {
-        (0..self.n_rows).for_each(|row| next(self.row_mut(row)));
+    /// Fills every row, in order, until one is not had.
+    pub(super) fn try_fill_rows<E>(&mut self, mut fill: impl FnMut(&mut [f32]) -> Result<(), E>) -> Result<(), E> {
+        (0..self.n_rows).try_for_each(|row| fill(self.row_mut(row)))
     }
 
     fn read(&self) -> Vec<RwLockReadGuard<'_, Vec<f32>>> {

@@ -99,10 +99,13 @@ pub fn train_classifier(
         write_state(&work, &weights, number + 1, loss)?;
     }
     let path = work.join(MODEL);
-    let model = written(&path, &vocabulary, &weights, settings)?;
-    let by = if settings.calibrate { calibration(&model, settings.choice, &work)? } else { 1.0 };
-    weights.output.iter_mut().for_each(|weight| *weight = (f64::from(*weight) / by) as f32);
-    let model = written(&path, &vocabulary, &weights, settings)?;
+    let mut model = written(&path, &vocabulary, &weights, settings)?;
+    let mut by = 1.0;
+    if settings.calibrate {
+        by = calibration(&model, settings.choice, &work)?;
+        weights.output.iter_mut().for_each(|weight| *weight = (f64::from(*weight) / by) as f32);
+        model = written(&path, &vocabulary, &weights, settings)?;
+    }
     let card = card(&model, settings, &work)?;
     // The card first: a model without one would be taken for another's, and read texts in another way.
     let place = job.out.join(MODEL);
@@ -223,16 +226,13 @@ fn read_state(work: &Path, weights: &mut Weights) -> Result<(u32, f64), CorpusEr
     let wrong = || FileError::content(&path, "is not the state of this training; remove the folder to start anew");
     let mut cursor = super::cursor::Cursor::new(file.bytes());
     let (epochs, loss) = cursor.i64().and_then(|epochs| Ok((epochs, cursor.f64()?))).map_err(|_| wrong())?;
-    let mut whole = true;
-    let mut next = |row: &mut [f32]| match cursor.floats(row.len()) {
-        Ok(found) => row.copy_from_slice(&found),
-        Err(_) => whole = false,
+    let mut fill = |row: &mut [f32]| {
+        row.copy_from_slice(&cursor.floats(row.len()).map_err(|_| wrong())?);
+        Ok::<_, FileError>(())
     };
-    let mut output = std::mem::take(&mut weights.output);
-    next(&mut output);
-    weights.set_rows(next);
-    weights.output = output;
-    if !whole || cursor.left() > 0 {
+    fill(&mut weights.output)?;
+    weights.try_fill_rows(fill)?;
+    if cursor.left() > 0 {
         return Err(wrong().into());
     }
     Ok((epochs as u32, loss))
@@ -242,12 +242,6 @@ fn write_state(work: &Path, weights: &Weights, epochs: u32, loss: f64) -> Result
     let mut file = AtomicFile::create(&work.join(STATE))?;
     file.write(&[i64::from(epochs).to_le_bytes(), loss.to_le_bytes()].concat())?;
     super::write::floats(&mut file, &weights.output)?;
-    let mut outcome = Ok(());
-    weights.each_row(|row| {
-        if outcome.is_ok() {
-            outcome = super::write::floats(&mut file, row);
-        }
-    });
-    outcome?;
+    weights.try_each_row(|row| super::write::floats(&mut file, row))?;
     file.commit()
 }

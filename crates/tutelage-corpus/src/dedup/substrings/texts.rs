@@ -4,8 +4,7 @@ use std::path::Path;
 
 use tutelage_run::MappedFile;
 
-use crate::dedup::written;
-
+use crate::dedup::ADVICE;
 use crate::job::{At, DocumentStage, Tally};
 use crate::{CorpusError, Manifest, Reason, Record};
 
@@ -60,7 +59,7 @@ impl TextFiles {
     pub(super) fn open(work: &Path, manifest: &Manifest) -> Result<Self, CorpusError> {
         let mut all = Self { units: vec![0], starts: vec![0], ..Self::default() };
         for output in &manifest.outputs {
-            let file = written(&work.join(&output.file), &output.hash)?;
+            let file = MappedFile::open_known(&work.join(&output.file), &output.hash, ADVICE)?;
             all.rows(&file);
             all.files.push(file);
         }
