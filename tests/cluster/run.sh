@@ -30,7 +30,7 @@ PYTHON
 cd "$folder"
 port=$((20000 + RANDOM % 20000))
 "$program" data dedup documents.jsonl --out embedded > /dev/null 2>&1
-"$program" data dedup documents.jsonl --out local --set engine=datafusion 2>&1 | grep -E 'plan|kept'
+"$program" data dedup documents.jsonl --out local --set engine=datafusion 2>&1 | grep -E 'pairs|kept'
 diff -r -x .lock embedded local && echo "in one process: the same documents"
 "$program" data cluster scheduler --port "$port" > scheduler.log 2>&1 & pids+=($!)
 for i in 1 2; do
@@ -38,12 +38,12 @@ for i in 1 2; do
     pids+=($!)
 done
 sleep 8
-"$program" data dedup documents.jsonl --out cluster --set "scheduler=127.0.0.1:$port" 2>&1 | grep -E 'plan|kept'
+"$program" data dedup documents.jsonl --out cluster --set "scheduler=127.0.0.1:$port" 2>&1 | grep -E 'pairs|kept'
 diff -r -x .lock embedded cluster && echo "two executors: the same documents"
 "$program" data dedup documents.jsonl --out killed --set "scheduler=127.0.0.1:$port" > killed.log 2>&1 & asked=$!
 # Once tasks have left something to exchange, one of the executors is no longer there.
 until [ -n "$(find work2 -name '*.arrow' -newer cluster/manifest.json -print -quit)" ] || ! kill -0 "$asked" 2> /dev/null; do sleep 0.05; done
 kill -9 "${pids[2]}" && echo "an executor was killed"
 wait "$asked" || { cat killed.log; exit 1; }
-grep -E 'plan|kept' killed.log
+grep -E 'pairs|kept' killed.log
 diff -r -x .lock embedded killed && echo "one of two executors killed: the same documents"

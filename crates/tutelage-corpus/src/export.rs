@@ -72,7 +72,7 @@ impl Write for Target {
     }
 }
 
-/// Writes the documents of `job`'s inputs as Parquet, about `file_bytes` bytes of text a file; or goes on with it, file by file.
+/// Writes the documents of `inputs` as Parquet, about `file_bytes` bytes of text a file; or goes on with it, file by file.
 ///
 /// # Errors
 /// When there is nothing to read, the folder holds something else, or the system refuses.

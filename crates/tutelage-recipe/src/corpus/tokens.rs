@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tutelage_corpus::{Compression, Job, JobSettings, Outcome, documents};
-use tutelage_data::{Shard, export};
+use tutelage_data::{SHARD_ENDINGS, Shard, export};
 use tutelage_mix::{MixSettings, MixTokenizer, Tokenize};
 use tutelage_run::{FileError, Observer, StopFlag, create_folder, hash_bytes, link_or_copy};
 use tutelage_token::Tokenizer;
@@ -113,8 +113,8 @@ pub fn export_shard(
     size: Option<u64>,
 ) -> Result<Exported, RecipeError> {
     // 'x.bin', as a shell completes it.
-    let is_file =
-        shard.extension().is_some_and(|ending| ["bin", "idx", "json", "ds"].iter().any(|known| ending == *known));
+    let mut endings = SHARD_ENDINGS.into_iter().chain(["ds"]);
+    let is_file = shard.extension().is_some_and(|ending| endings.any(|known| ending == known));
     let stem = if is_file { shard.with_extension("") } else { shard.to_path_buf() };
     if !stem.with_extension("json").exists() {
         let found = "is no shard: expected NAME of NAME.bin and NAME.json, as 'data mix' leaves them; documents become --format parquet";
