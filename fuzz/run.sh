@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# Fuzzes every target for so many seconds each (900 without an argument), all at once, from the fixtures as seeds; says
-# how many inputs each ran. Needs a nightly compiler and `cargo install cargo-fuzz`. Crashes are left in fuzz/artifacts/.
+#   fuzz/run.sh [SECONDS [TARGET...]]
+# Fuzzes every target, or those that are named, for so many seconds each (900 without an argument), all at once, from the
+# fixtures as seeds; says how many inputs each ran. Needs a nightly compiler and `cargo install cargo-fuzz`. Crashes are left in fuzz/artifacts/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-900}
-cargo +nightly fuzz build
+shift || true
+all="config safetensors gguf sentencepiece tiktoken chat_template capture documents page rules encoder classifier"
+targets=${*:-$all}
+for target in $targets; do cargo +nightly fuzz build "$target"; done
 fixtures=crates/tutelage-model/fixtures
 seeds=fuzz/corpus/seeds
-mkdir -p $seeds/{config,safetensors,gguf,sentencepiece,tiktoken,chat_template,capture,documents,page,rules,encoder,classifier}
+for target in $all; do mkdir -p $seeds/$target; done
 n=0
 for file in $fixtures/*/*/config.json $fixtures/*/*/adapter_config.json; do n=$((n + 1)); cp "$file" $seeds/config/$n; done
 for file in $fixtures/llama/tied/model.safetensors $fixtures/lora/*/adapter_model.safetensors; do
@@ -32,7 +36,6 @@ printf '\0the road and the bridge, that have ended...\n- a\n#b {c}' > $seeds/rul
 printf "The road aren't 123  x\r\n\r\n" > $seeds/encoder/text
 cp crates/tutelage-corpus/tests/fixtures/classifier/{plain.bin,softmax.ftz} $seeds/classifier/
 pids=()
-targets="config safetensors gguf sentencepiece tiktoken chat_template capture documents page rules encoder classifier"
 for target in $targets; do
     mkdir -p fuzz/corpus/$target
     nice cargo +nightly fuzz run $target fuzz/corpus/$target $seeds/$target -- \
