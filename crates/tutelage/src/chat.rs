@@ -23,14 +23,14 @@ pub(crate) fn chat(
     engine: &EngineChoice,
 ) -> Result<ExitCode, Failure> {
     let mut session = ChatSession::open(model, how, system, engine)?;
-    let terminal = |error: ReadlineError| Failure { message: format!("the terminal: {error}"), is_request: false };
+    let terminal = |error: ReadlineError| Failure::machine(format!("the terminal: {error}"));
     let mut editor = DefaultEditor::new().map_err(terminal)?;
     // Raised by Ctrl-C while an answer is written; the line editor handles its own.
     let stop = StopFlag::default();
     let raised = stop.clone();
     ctrlc::set_handler(move || raised.raise())
-        .map_err(|error| Failure { message: format!("cannot watch for Ctrl-C: {error}"), is_request: false })?;
-    eprintln!("{}: {HELP}", model.path.display());
+        .map_err(|error| Failure::machine(format!("cannot watch for Ctrl-C: {error}")))?;
+    say!("{}: {HELP}", model.path.display());
     loop {
         let line = match editor.readline("> ") {
             Ok(line) => line,
@@ -43,11 +43,11 @@ pub(crate) fn chat(
             "/quit" | "/exit" => return Ok(ExitCode::SUCCESS),
             "/reset" => {
                 session.reset();
-                eprintln!("the chat begins anew");
+                say!("the chat begins anew");
                 continue;
             }
             command if command.starts_with('/') => {
-                eprintln!("there is no command {command}; {HELP}");
+                say!("there is no command {command}; {HELP}");
                 continue;
             }
             _ => {}
@@ -62,18 +62,18 @@ pub(crate) fn chat(
             // A terminal that went away ends the chat at the next line.
             let _ = write!(out, "{part}").and_then(|()| out.flush());
         });
-        println!();
+        let _ = writeln!(std::io::stdout());
         match answered {
             Ok(written) => {
                 let first = first.unwrap_or_default().as_secs_f64();
                 let rest = (begun.elapsed().as_secs_f64() - first).max(1e-9);
                 let speed = written.n_tokens.saturating_sub(1) as f64 / rest;
-                eprintln!(
+                say!(
                     "[{} tokens, {speed:.1} a second, the first after {first:.2} s; {}]",
                     written.n_tokens, written.stop_reason
                 );
             }
-            Err(error) if error.is_request() => eprintln!("{error}; /reset begins anew"),
+            Err(error) if error.is_request() => say!("{error}; /reset begins anew"),
             Err(error) => return Err(error.into()),
         }
     }

@@ -146,7 +146,7 @@ fn apply(args: ApplyArgs, engine: &EngineChoice) -> Result<ExitCode, Failure> {
     let ApplyArgs { model, inputs, out, mut set, shard, json } = args;
     if let Some(other) = set.iter().find(|set| set.starts_with("model=")) {
         let message = format!("--set {other}: the model is the first argument, {}", model.display());
-        return Err(Failure { message, is_request: true });
+        return Err(Failure::request(message));
     }
     set.push(format!("model={}", json!(model.display().to_string())));
     let request = StageRequest { stage: StageName::Classify, inputs: &inputs, out: &out, set: &set, shard };

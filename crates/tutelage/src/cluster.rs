@@ -51,11 +51,11 @@ fn address(text: &str) -> Result<(String, u16), String> {
 pub(crate) fn cluster(what: ClusterCommand, engine: &EngineChoice) -> Result<ExitCode, Failure> {
     match what {
         ClusterCommand::Scheduler { host, port } => {
-            eprintln!("scheduler on {host}:{port}");
+            say!("scheduler on {host}:{port}");
             serve_scheduler(&host, port)?;
         }
         ClusterCommand::Executor { scheduler, host, port, work } => {
-            eprintln!("executor on {host}:{port}, of {}:{}", scheduler.0, scheduler.1);
+            say!("executor on {host}:{port}, of {}:{}", scheduler.0, scheduler.1);
             serve_executor(&ExecutorPlace { scheduler, host, port, threads: engine.threads(), work })?;
         }
     }

@@ -29,7 +29,7 @@ pub(crate) fn execute(args: Args) -> Result<ExitCode, Failure> {
     let isa = match std::env::var("TUTELAGE_ISA") {
         Ok(name) => Some(name),
         Err(std::env::VarError::NotPresent) => None,
-        Err(error) => return Err(Failure { message: format!("TUTELAGE_ISA: {error}"), is_request: true }),
+        Err(error) => return Err(Failure::request(format!("TUTELAGE_ISA: {error}"))),
     };
     let engine = EngineChoice { threads: args.threads.map(usize::from), isa };
     match args.command {
@@ -62,10 +62,10 @@ pub(crate) fn stop_flag() -> Result<StopFlag, Failure> {
             std::process::exit(130);
         }
         raised.raise();
-        eprintln!("\nstopping at the next safe point; once more to stop at once");
+        say!("\nstopping at the next safe point; once more to stop at once");
     };
     ctrlc::set_handler(handler)
-        .map_err(|error| Failure { message: format!("cannot watch for Ctrl-C: {error}"), is_request: false })?;
+        .map_err(|error| Failure::machine(format!("cannot watch for Ctrl-C: {error}")))?;
     Ok(flag)
 }
 
@@ -80,14 +80,14 @@ fn run_recipe(recipe: &Path, out: Option<&Path>, set: &[String], engine: &Engine
     drop(progress);
     match outcome {
         RunOutcome::Stopped(folder) => {
-            eprintln!("stopped; everything is saved in {}: the same command goes on from there", folder.display());
+            say!("stopped; everything is saved in {}: the same command goes on from there", folder.display());
             Ok(ExitCode::from(INTERRUPTED))
         }
         RunOutcome::Done(folder) => {
             let data = RunData::read(&folder)?;
             let path = write_html(&data)?;
             print_run(&data)?;
-            eprintln!("report: {}", path.display());
+            say!("report: {}", path.display());
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -103,9 +103,9 @@ fn report_data(folder: &Path, stages: &[(String, PathBuf)], json: bool) -> Resul
     if !json {
         for stage in &report.stages {
             let number = |name: &str| stage.manifest[name].as_u64().unwrap_or(0);
-            println!("{}: {} of {} documents kept", stage.name, number("kept"), number("read"));
+            writeln!(std::io::stdout(), "{}: {} of {} documents kept", stage.name, number("kept"), number("read"))?;
         }
-        eprintln!("report: {}", path.display());
+        say!("report: {}", path.display());
     }
     let stages = report
         .stages
@@ -137,9 +137,9 @@ fn report(runs: &[std::path::PathBuf], json: bool, to: Option<&Path>) -> Result<
         if json {
             summaries.push(json!(data.summary));
         } else {
-            println!("{}", folder.display());
+            writeln!(std::io::stdout(), "{}", folder.display())?;
             print_run(&data)?;
-            eprintln!("report: {}", path.display());
+            say!("report: {}", path.display());
         }
     }
     if json {
@@ -147,7 +147,7 @@ fn report(runs: &[std::path::PathBuf], json: bool, to: Option<&Path>) -> Result<
     }
     if let Some(to) = to {
         write_atomic(to, texts.join("\n").as_bytes())?;
-        eprintln!("written: {}", to.display());
+        say!("written: {}", to.display());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -241,7 +241,7 @@ fn print_findings(path: &Path, workload: Workload, json: bool) -> Result<ExitCod
     }
     if damaged > 0 {
         let message = format!("{damaged} of {} things here are not whole", findings.len());
-        return Err(Failure { message, is_request: true });
+        return Err(Failure::request(message));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -257,7 +257,8 @@ fn convert_model(request: &ConvertRequest, json: bool) -> Result<ExitCode, Failu
         print_json(&facts)?;
     } else {
         let entries = done.vocab_size.map_or("no tokenizer".to_owned(), |n| format!("tokenizer of {n} entries"));
-        println!("{out}: {}, {} weights in {}, {entries}", done.family, done.n_weights, done.dtype);
+        let (family, n_weights, dtype) = (&done.family, done.n_weights, &done.dtype);
+        writeln!(std::io::stdout(), "{out}: {family}, {n_weights} weights in {dtype}, {entries}")?;
     }
     Ok(ExitCode::SUCCESS)
 }

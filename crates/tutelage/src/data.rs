@@ -240,7 +240,7 @@ fn stage(name: StageName, args: &StageArgs, engine: &EngineChoice) -> Result<Exi
 pub(crate) fn ended(outcome: Outcome, out: &Path, json: bool) -> Result<ExitCode, Failure> {
     match outcome {
         Outcome::Stopped => {
-            eprintln!("stopped; what is done is saved in {}: the same command goes on from there", out.display());
+            say!("stopped; what is done is saved in {}: the same command goes on from there", out.display());
             Ok(ExitCode::from(INTERRUPTED))
         }
         Outcome::Done(manifest) => {
@@ -259,7 +259,7 @@ fn join(parts: &[PathBuf], out: Option<PathBuf>, json: bool) -> Result<ExitCode,
         (None, [part]) => part.clone(),
         (None, _) => {
             let message = "several folders: say with --out where they are to be brought together".to_owned();
-            return Err(Failure { message, is_request: true });
+            return Err(Failure::request(message));
         }
     };
     let manifest = merge(parts, &out)?;
@@ -299,10 +299,11 @@ pub(crate) fn run_pipeline(
     drop(progress);
     match outcome {
         PipelineOutcome::Stopped(folder) => {
-            eprintln!("stopped; everything is saved in {}: the same command goes on from there", folder.display());
+            say!("stopped; everything is saved in {}: the same command goes on from there", folder.display());
             Ok(ExitCode::from(INTERRUPTED))
         }
         PipelineOutcome::Done(folder, results) => {
+            let path = write_data_html(&DataReport::read(&folder)?)?;
             let mut out = std::io::stdout().lock();
             let width = results.iter().map(|result| result.name.len()).max().unwrap_or(0);
             writeln!(
@@ -319,8 +320,7 @@ pub(crate) fn run_pipeline(
                 writeln!(out, "{name:width$}  {read:>10}  {kept:>10}  {share:>5.1} %  {megabytes:>9.1}  {most}")?;
             }
             writeln!(out, "{}", folder.join("data").display())?;
-            let path = write_data_html(&DataReport::read(&folder)?)?;
-            eprintln!(
+            say!(
                 "report: {} ('tutelage report {}' adds lengths, languages and examples)",
                 path.display(),
                 folder.display()

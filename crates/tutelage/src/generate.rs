@@ -122,7 +122,7 @@ fn bias(text: &str) -> Result<(u32, f64), String> {
 }
 
 fn wrong(message: &str) -> Failure {
-    Failure { message: message.to_owned(), is_request: true }
+    Failure::request(message)
 }
 
 pub(crate) fn now() -> i64 {
@@ -274,7 +274,7 @@ fn file(request: &FileRequest, json: bool) -> Result<ExitCode, Failure> {
             "seconds": seconds, "speculation": stats.speculation.map(speculated),
         }))?;
     } else {
-        eprintln!(
+        say!(
             "{} of {} prompts done ({} were there already), {} tokens in {seconds:.1} s: {}",
             stats.n_done,
             stats.n_prompts,
@@ -283,11 +283,11 @@ fn file(request: &FileRequest, json: bool) -> Result<ExitCode, Failure> {
             request.out.display()
         );
         if let Some(stats) = stats.speculation {
-            eprintln!("{:.0} % of {} proposed tokens were right", 100.0 * stats.acceptance(), stats.n_proposed);
+            say!("{:.0} % of {} proposed tokens were right", 100.0 * stats.acceptance(), stats.n_proposed);
         }
     }
     if stats.n_done < stats.n_prompts {
-        eprintln!("stopped; the same command goes on from there");
+        say!("stopped; the same command goes on from there");
         return Ok(ExitCode::from(INTERRUPTED));
     }
     Ok(ExitCode::SUCCESS)

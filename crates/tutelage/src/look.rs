@@ -156,7 +156,7 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<ExitCode, Failure> {
         writeln!(out, "{}", shortened(text, args.chars))?;
     }
     if found.is_empty() {
-        eprintln!(
+        say!(
             "no document there{}",
             args.dropped.as_ref().map_or(String::new(), |r| format!(" was dropped for '{r}'"))
         );

@@ -1,8 +1,14 @@
 //! The command line: flags, progress, exit codes. The only crate that reads the environment, prints or exits.
 //!
 //! - `args.rs`: every command and flag. `commands.rs`: what each does, through the libraries.
-//! - `progress.rs`: bars on a terminal, plain lines otherwise.
-//! - Exit codes: 0 done, 1 failed or interrupted, 2 the request was wrong.
+//! - `say.rs`: how anything is said on standard error. `progress.rs`: bars on a terminal, plain lines otherwise.
+//! - Exit codes: 0 done, 1 failed or interrupted, 2 the request was wrong. A reader that has had enough of the output (`| head`) ends a
+//!   command with 0.
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+#[macro_use]
+mod say;
 
 mod args;
 mod bench;
@@ -28,9 +34,6 @@ use clap::Parser;
 fn main() -> ExitCode {
     match commands::execute(args::Args::parse()) {
         Ok(code) => code,
-        Err(failure) => {
-            eprintln!("error: {}", failure.message);
-            ExitCode::from(if failure.is_request { 2 } else { 1 })
-        }
+        Err(failure) => failure.told(),
     }
 }

@@ -123,13 +123,14 @@ pub(crate) fn export(args: &ExportArgs) -> Result<ExitCode, Failure> {
     if *json {
         print_json(&json!(found))?;
     } else {
-        println!(
+        writeln!(
+            std::io::stdout(),
             "{}: {} tokens of {} documents in {} files",
             out.display(),
             found.tokens,
             found.documents,
             found.files
-        );
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -73,7 +73,7 @@ pub(crate) struct ServeArgs {
 }
 
 fn wrong(message: String) -> Failure {
-    Failure { message, is_request: true }
+    Failure::request(message)
 }
 
 /// The environment's key.
@@ -176,21 +176,21 @@ pub(crate) fn serve(args: ServeArgs, engine: &EngineChoice) -> Result<ExitCode, 
         logs_texts: args.log_prompts,
     };
     if !args.host.is_loopback() && config.api_keys.is_empty() {
-        eprintln!("warning: whoever reaches {} may use this server; --api-key-file asks for keys", args.host);
+        say!("warning: whoever reaches {} may use this server; --api-key-file asks for keys", args.host);
     }
     // A connection takes a descriptor; the usual bound is below the number that is allowed.
     let wanted = u64::from(args.max_connections) + 64;
     if rlimit::increase_nofile_limit(wanted).is_ok_and(|got| got < wanted) {
-        eprintln!("warning: this system allows fewer open files than --max-connections needs; further ones will wait");
+        say!("warning: this system allows fewer open files than --max-connections needs; further ones will wait");
     }
     let stop = stop_flag()?;
     let names: Vec<&str> = config.models.iter().map(|model| &model.name[..]).collect();
     let names = names.join(", ");
     run(&config, log, &stop, |address| {
-        eprintln!(
+        say!(
             "serving {names} at http://{address} (a chat page there, the API under /v1); Ctrl-C finishes what runs"
         );
     })?;
-    eprintln!("all requests are finished");
+    say!("all requests are finished");
     Ok(ExitCode::SUCCESS)
 }

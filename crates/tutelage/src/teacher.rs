@@ -27,11 +27,11 @@ pub(crate) fn teacher(what: TeacherCommand, engine: &EngineChoice) -> Result<Exi
             drop(progress);
             Ok(match outcome {
                 RunOutcome::Done(folder) => {
-                    println!("{}", folder.join("caches").join(&name).display());
+                    writeln!(std::io::stdout(), "{}", folder.join("caches").join(&name).display())?;
                     ExitCode::SUCCESS
                 }
                 RunOutcome::Stopped(_) => {
-                    eprintln!("stopped; the parts so far are kept: the same command goes on from there");
+                    say!("stopped; the parts so far are kept: the same command goes on from there");
                     ExitCode::from(INTERRUPTED)
                 }
             })
@@ -40,7 +40,7 @@ pub(crate) fn teacher(what: TeacherCommand, engine: &EngineChoice) -> Result<Exi
             let tokens = verify_cache(&cache, &mut Progress::new())?;
             match json {
                 true => print_json(&json!({ "cache": cache, "tokens": tokens, "whole": true }))?,
-                false => println!("{}: whole, {tokens} tokens", cache.display()),
+                false => writeln!(std::io::stdout(), "{}: whole, {tokens} tokens", cache.display())?,
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -65,17 +65,18 @@ pub(crate) fn teacher(what: TeacherCommand, engine: &EngineChoice) -> Result<Exi
         TeacherCommand::Texts { capture, tokenizer, out, json } => {
             let found = captured_texts(&capture, &tokenizer, &out, &mut Progress::new(), &stop_flag()?)?;
             let Some(found) = found else {
-                eprintln!("stopped; nothing was written");
+                say!("stopped; nothing was written");
                 return Ok(ExitCode::from(INTERRUPTED));
             };
             let CapturedTexts { documents, written, ids, same } = found;
             match json {
                 true => print_json(&json!(found))?,
-                false => println!(
+                false => writeln!(
+                    std::io::stdout(),
                     "{}: {written} of {documents} documents; their texts make {:.2} % of {ids} ids again",
                     out.display(),
                     100.0 * same as f64 / ids as f64
-                ),
+                )?,
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -19,5 +19,6 @@ mod serve;
 mod stored;
 mod support;
 mod tokenizer;
+mod unread;
 mod whole;
 mod wrong;
