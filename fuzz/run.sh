@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-900}
 shift || true
-all="config safetensors gguf sentencepiece tiktoken chat_template capture documents page rules encoder classifier"
+all="config safetensors gguf sentencepiece tiktoken chat_template capture documents parquet page rules lists encoder classifier shard"
 targets=${*:-$all}
 for target in $targets; do cargo +nightly fuzz build "$target"; done
 fixtures=crates/tutelage-model/fixtures
@@ -35,6 +35,16 @@ printf '<html><body><nav>x</nav><article><h1>a</h1><p>one two three.</p><ul><li>
 printf '\0the road and the bridge, that have ended...\n- a\n#b {c}' > $seeds/rules/text
 printf "The road aren't 123  x\r\n\r\n" > $seeds/encoder/text
 cp crates/tutelage-corpus/tests/fixtures/classifier/{plain.bin,softmax.ftz} $seeds/classifier/
+cp crates/tutelage-corpus/tests/fixtures/parquet/documents.parquet $captures/contradiction.parquet $seeds/parquet/
+for kind in residual legacy plain halves; do cp $captures/$kind/data_0.parquet $seeds/parquet/$kind; done
+printf '0{"question":"who was it that built the road and the bridge over the river in that year"}\n' > $seeds/lists/lines
+printf '1[{"a":["x"]},"y"]' > $seeds/lists/json
+printf '2a,"b,c"\n' > $seeds/lists/table
+printf '6example.com # x\n0.0.0.0 ads.example.org\n*.co.uk\n' > $seeds/lists/domains
+printf '7bad word\n\xe4\xb8\xad\n' > $seeds/lists/words
+printf '0{"text":"a"}\n' > $seeds/shard/lines
+{ printf '6\1\2\1MMIDIDX\0\0\1\0\0\0\0\0\0\0\10\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0'
+  printf '\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0'; } > $seeds/shard/index
 pids=()
 for target in $targets; do
     mkdir -p fuzz/corpus/$target
