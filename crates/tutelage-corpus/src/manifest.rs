@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tutelage_run::Hash;
 
-use crate::CorpusError;
 use crate::job::ShardOf;
+use crate::{CorpusError, Reason};
 
 /// `manifest.json`. Nothing in it depends on the clock, on the number of threads, or on interruptions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,7 +29,10 @@ pub struct Manifest {
     /// What else was counted: lines removed, addresses masked, records of a crawl that are no documents.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: BTreeMap<String, u64>,
-    /// What is likely not meant: nothing kept, a filter that never dropped anything.
+    /// What the stage was told to look for, with how often that was found.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub filters: BTreeMap<String, u64>,
+    /// What is likely not meant: nothing kept, a filter that never fired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// Where damaged documents are: the first of each file.
@@ -45,6 +48,29 @@ impl Manifest {
     /// Name of its file.
     pub const NAME: &'static str = "manifest.json";
 
+    /// Documents that were dropped for a reason.
+    pub(crate) fn dropped_for(&self, reason: Reason) -> u64 {
+        self.dropped.get(&reason.to_string()).copied().unwrap_or(0)
+    }
+
+    /// What a stage has counted under a name.
+    pub(crate) fn counted(&self, name: &str) -> u64 {
+        self.counts.get(name).copied().unwrap_or(0)
+    }
+
+    /// What to say of filters that found nothing, where there were documents enough to expect it.
+    pub(crate) fn never_fired(&self) -> Option<String> {
+        let silent = self.filters.iter().filter(|(_, fired)| **fired == 0).map(|(name, _)| &name[..]);
+        let silent: Vec<&str> = silent.collect();
+        (!silent.is_empty() && self.read >= EXPECTED_TO_FIRE).then(|| {
+            format!(
+                "never fired among {} documents: {}; are these the texts, and the settings, that were meant?",
+                self.read,
+                silent.join(", ")
+            )
+        })
+    }
+
     /// Whether what was kept and what was dropped are what was read.
     ///
     /// # Errors
@@ -58,6 +84,9 @@ impl Manifest {
         Ok(())
     }
 }
+
+/// Documents of which a filter is expected to find some.
+const EXPECTED_TO_FIRE: u64 = 100;
 
 /// Adds counts to others of the same names.
 pub(crate) fn add_counts<'c>(sum: &mut BTreeMap<String, u64>, counts: impl IntoIterator<Item = (&'c String, &'c u64)>) {

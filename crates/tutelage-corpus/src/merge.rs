@@ -64,6 +64,7 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Manifest, CorpusError> {
         all.inputs.push(manifest.inputs[at].clone());
         all.outputs.push(output);
     }
+    all.warnings.extend(all.never_fired());
     let known: u64 = all.outputs.iter().map(|output| output.documents).sum();
     if known != all.kept {
         return Err(CorpusError::request(format!(
@@ -81,7 +82,10 @@ fn add_part(all: &mut Manifest, part: &Manifest) {
     add_counts(&mut all.dropped, &part.dropped);
     add_counts(&mut all.counts, &part.counts);
     all.damaged.extend(part.damaged.iter().cloned());
-    all.warnings.extend(part.warnings.iter().cloned());
+    add_counts(&mut all.filters, &part.filters);
+    // Filters may have fired in another part.
+    let of_part = part.never_fired();
+    all.warnings.extend(part.warnings.iter().filter(|warning| of_part.as_ref() != Some(*warning)).cloned());
 }
 
 /// The manifests of a folder: those of shards, or else the one.
@@ -214,6 +218,36 @@ mod tests {
             );
             std::fs::remove_dir_all(scratch.join("next")).unwrap();
         }
+    }
+
+    #[test]
+    fn what_fired_in_one_part_has_fired() {
+        let scratch = Scratch::new("merge-filters");
+        let inputs = [scratch.join("a.jsonl"), scratch.join("b.jsonl")];
+        let lines = |n: usize| -> String { (0..n).map(|i| format!("{{\"text\":\"long enough {i}\"}}\n")).collect() };
+        let settings = serde_json::json!({"preset": "slimpajama", "slimpajama": {"min_chars": 8}});
+        let rules = crate::Rules::new(serde_json::from_value(settings).unwrap()).unwrap();
+        let warnings = |out: &str, more: &str| {
+            std::fs::write(&inputs[0], lines(120)).unwrap();
+            std::fs::write(&inputs[1], lines(130) + more).unwrap();
+            let out = scratch.join(out);
+            for shard in ["1/2", "2/2"] {
+                let job = Job {
+                    inputs: &inputs,
+                    out: &out,
+                    shard: shard.parse().unwrap(),
+                    settings: &JobSettings::default(),
+                    threads: 1,
+                    commit_every: Duration::ZERO,
+                };
+                job.run(&rules, &mut Silent, &StopFlag::default()).unwrap();
+            }
+            let merged = merge(std::slice::from_ref(&out), &out).unwrap();
+            (merged.filters["slimpajama"], merged.warnings)
+        };
+        assert_eq!(warnings("fires", "{\"text\":\"short\"}\n"), (1, Vec::new()));
+        let (fired, said) = warnings("silent", "");
+        assert!(fired == 0 && said.len() == 1 && said[0].contains("among 250 documents: slimpajama"), "{said:?}");
     }
 
     #[test]

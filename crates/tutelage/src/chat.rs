@@ -70,7 +70,8 @@ pub(crate) fn chat(
                 let speed = written.n_tokens.saturating_sub(1) as f64 / rest;
                 say!(
                     "[{} tokens, {speed:.1} a second, the first after {first:.2} s; {}]",
-                    written.n_tokens, written.stop_reason
+                    written.n_tokens,
+                    written.stop_reason
                 );
             }
             Err(error) if error.is_request() => say!("{error}; /reset begins anew"),

@@ -64,8 +64,7 @@ pub(crate) fn stop_flag() -> Result<StopFlag, Failure> {
         raised.raise();
         say!("\nstopping at the next safe point; once more to stop at once");
     };
-    ctrlc::set_handler(handler)
-        .map_err(|error| Failure::machine(format!("cannot watch for Ctrl-C: {error}")))?;
+    ctrlc::set_handler(handler).map_err(|error| Failure::machine(format!("cannot watch for Ctrl-C: {error}")))?;
     Ok(flag)
 }
 

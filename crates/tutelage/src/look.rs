@@ -156,10 +156,7 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<ExitCode, Failure> {
         writeln!(out, "{}", shortened(text, args.chars))?;
     }
     if found.is_empty() {
-        say!(
-            "no document there{}",
-            args.dropped.as_ref().map_or(String::new(), |r| format!(" was dropped for '{r}'"))
-        );
+        say!("no document there{}", args.dropped.as_ref().map_or(String::new(), |r| format!(" was dropped for '{r}'")));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -187,9 +187,7 @@ pub(crate) fn serve(args: ServeArgs, engine: &EngineChoice) -> Result<ExitCode, 
     let names: Vec<&str> = config.models.iter().map(|model| &model.name[..]).collect();
     let names = names.join(", ");
     run(&config, log, &stop, |address| {
-        say!(
-            "serving {names} at http://{address} (a chat page there, the API under /v1); Ctrl-C finishes what runs"
-        );
+        say!("serving {names} at http://{address} (a chat page there, the API under /v1); Ctrl-C finishes what runs");
     })?;
     say!("all requests are finished");
     Ok(ExitCode::SUCCESS)

@@ -73,9 +73,7 @@ pub(crate) fn tokenizer(what: TokenizerCommand) -> Result<ExitCode, Failure> {
         }
         TokenizerCommand::Encode { tokenizer, text, json } => {
             let tokenizer = open_tokenizer(&tokenizer)?;
-            let ids = tokenizer
-                .encode(&text)
-                .map_err(|error| Failure::of(&error, error.is_request()))?;
+            let ids = tokenizer.encode(&text).map_err(|error| Failure::of(&error, error.is_request()))?;
             let pieces: Vec<String> = ids.iter().map(|&id| tokenizer.token(id).unwrap_or_default()).collect();
             if json {
                 print_json(&json!({ "ids": ids, "pieces": pieces }))?;

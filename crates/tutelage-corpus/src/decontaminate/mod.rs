@@ -218,6 +218,11 @@ impl DocumentStage for Decontaminate {
         Ok(())
     }
 
+    fn filters(&self, manifest: &Manifest) -> Vec<(String, u64)> {
+        let found = |set: &String| manifest.counted(&format!("contaminated_by_{set}"));
+        vec![("evaluation sets".to_owned(), self.index.sets.iter().map(found).sum())]
+    }
+
     fn warnings(&self, _: &Manifest) -> Vec<String> {
         let Index { items, too_short, .. } = self.index;
         match too_short {

@@ -83,6 +83,13 @@ impl<'s> Drops<'s> {
     pub(super) fn new(name: &'static str, rows: &'s Rows<'s>, copies: Copies) -> Self {
         Self { name, rows, copies }
     }
+
+    fn reason(&self) -> Reason {
+        match self.rows.keyed {
+            Keyed::ByBands => Reason::NearDuplicate,
+            Keyed::ByText => Reason::ExactDuplicate,
+        }
+    }
 }
 
 impl DocumentStage for Drops<'_> {
@@ -109,10 +116,15 @@ impl DocumentStage for Drops<'_> {
             return Ok(());
         }
         record.set("duplicate_of", &self.copies.place(cluster.kept));
-        Err(match self.rows.keyed {
-            Keyed::ByBands => Reason::NearDuplicate,
-            Keyed::ByText => Reason::ExactDuplicate,
-        })
+        Err(self.reason())
+    }
+
+    fn filters(&self, manifest: &Manifest) -> Vec<(String, u64)> {
+        // Where it is the end of another stage nobody has asked for it.
+        match self.name == "dedup" {
+            true => vec![("copies".to_owned(), manifest.dropped_for(self.reason()))],
+            false => Vec::new(),
+        }
     }
 
     fn warnings(&self, manifest: &Manifest) -> Vec<String> {

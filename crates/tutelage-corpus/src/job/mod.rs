@@ -68,7 +68,12 @@ pub trait DocumentStage: Sync {
         ".jsonl"
     }
 
-    /// What the finished manifest should warn of, beside that nothing was kept.
+    /// What it was told to look for, each with how often that was found; what never was is warned of.
+    fn filters(&self, _manifest: &Manifest) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+
+    /// What the finished manifest should warn of, beside that nothing was kept, and filters that never fired.
     fn warnings(&self, _manifest: &Manifest) -> Vec<String> {
         Vec::new()
     }
@@ -147,9 +152,13 @@ impl Job<'_> {
             return Ok(Outcome::Stopped);
         };
         let mut manifest = finish(self.manifest(stage, &record, units)?);
-        manifest.warnings = warnings(stage, &manifest);
-        for warning in &manifest.warnings {
-            observer.event(&Event::Note(&format!("warning: {warning}")));
+        manifest.filters.extend(stage.filters(&manifest));
+        for warning in warnings(stage, &manifest) {
+            // The stage before, of which this is the end, has said some already.
+            if !manifest.warnings.contains(&warning) {
+                observer.event(&Event::Note(&format!("warning: {warning}")));
+                manifest.warnings.push(warning);
+            }
         }
         write_json(&self.out.join(self.shard.named("manifest", ".json")), &manifest)?;
         drop(lock);
@@ -237,6 +246,7 @@ fn warnings<S: DocumentStage>(stage: &S, manifest: &Manifest) -> Vec<String> {
         warnings.push(format!("nothing was kept: all {} documents were dropped{most}", manifest.read));
     } else {
         warnings.extend(stage.warnings(manifest));
+        warnings.extend(manifest.never_fired());
     }
     let damaged: u64 = manifest.dropped.iter().filter(|(name, _)| Reason::names_damage(name)).map(|(_, n)| n).sum();
     if damaged > 0 {

@@ -238,3 +238,51 @@ fn damaged_intermediates_are_found_out() {
         assert!(!again.out.join("manifest.json").exists());
     }
 }
+
+#[test]
+fn filters_that_never_fire_are_named() {
+    let scratch = Scratch::new("never-fired");
+    let inputs = [scratch.join("a.jsonl")];
+    let lines = |n: usize| -> String {
+        (0..n).map(|i| format!("{{\"text\":\"The road number {i} leads to the town {i}.\"}}\n")).collect()
+    };
+    let settings = JobSettings::default();
+    // With what is said where nothing fires, and with a line that fires it.
+    let try_all = |stage: &str, carry_out: &dyn Fn(&Job<'_>) -> Outcome, silent: &str, fires: &str| {
+        let run = |name: &str, lines: &str| {
+            std::fs::write(&inputs[0], lines).unwrap();
+            let out = scratch.join(format!("{stage}-{name}"));
+            let commit_every = Duration::ZERO;
+            let job =
+                Job { inputs: &inputs, out: &out, shard: ShardOf::ALL, settings: &settings, threads: 1, commit_every };
+            let Outcome::Done(manifest) = carry_out(&job) else { panic!("nobody asked to stop") };
+            manifest.warnings
+        };
+        let warnings = run("silent", &lines(150));
+        let expected = format!("never fired among 150 documents: {silent};");
+        assert!(warnings.len() == 1 && warnings[0].starts_with(&expected), "{stage}: {warnings:?}");
+        assert_eq!(run("fires", &(lines(150) + fires)), [""; 0], "{stage}");
+        // Too few to expect any.
+        assert_eq!(run("few", &lines(50)), [""; 0], "{stage}");
+    };
+    let stop = StopFlag::default();
+    let rules: crate::RulesSettings =
+        serde_json::from_value(serde_json::json!({"preset": "slimpajama", "slimpajama": {"min_chars": 20}})).unwrap();
+    let rules = crate::Rules::new(rules).unwrap();
+    try_all("rules", &|job| job.run(&rules, &mut Silent, &stop).unwrap(), "slimpajama", "{\"text\":\"short\"}\n");
+    let mask = vec![crate::Personal::Email, crate::Personal::Ip];
+    let safety = crate::Safety::new(crate::SafetySettings { mask, ..crate::SafetySettings::default() }).unwrap();
+    let fires = "{\"text\":\"to a@example.org from 8.8.8.8\"}\n";
+    try_all("safety", &|job| job.run(&safety, &mut Silent, &stop).unwrap(), "masked_email, masked_ip", fires);
+    let copies = crate::DedupSettings {
+        method: crate::DedupMethod::Exact,
+        keep: crate::Keep::First,
+        ..crate::DedupSettings::default()
+    };
+    let fires = lines(1);
+    try_all("dedup", &|job| crate::dedup(job, &copies, &mut Silent, &stop).unwrap(), "copies", &fires);
+    let languages = crate::FormatSettings { languages: vec!["en".to_owned()], ..crate::FormatSettings::default() };
+    let fires =
+        "{\"text\":\"Das ist ein Satz, den niemand f\u{fc}r einen englischen halten kann, auch wenn er lang ist.\"}\n";
+    try_all("format", &|job| crate::format(job, &languages, &mut Silent, &stop).unwrap(), "languages", fires);
+}

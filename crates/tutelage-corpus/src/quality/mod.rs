@@ -134,6 +134,18 @@ impl DocumentStage for Quality {
         if is_kept { Ok(()) } else { Err(Reason::Classifier) }
     }
 
+    fn filters(&self, manifest: &Manifest) -> Vec<(String, u64)> {
+        let decides =
+            self.settings.classifiers.iter().filter(|classifier| classifier.min.is_some() || classifier.max.is_some());
+        let of = |classifier: &ClassifierSettings| {
+            (
+                format!("classifier '{}'", classifier.name),
+                manifest.counted(&format!("quality_dropped_by_{}", classifier.name)),
+            )
+        };
+        decides.map(of).collect()
+    }
+
     fn warnings(&self, manifest: &Manifest) -> Vec<String> {
         let mut warnings = Vec::new();
         for (classifier, (model, _)) in self.settings.classifiers.iter().zip(&self.models) {

@@ -136,11 +136,10 @@ impl DocumentStage for Rules {
         verdict
     }
 
-    fn warnings(&self, manifest: &Manifest) -> Vec<String> {
-        match manifest.dropped.is_empty() && manifest.counts.is_empty() && manifest.read >= 100 {
-            true => vec![format!("no rule dropped anything of {} documents: are these the texts?", manifest.read)],
-            false => Vec::new(),
-        }
+    fn filters(&self, manifest: &Manifest) -> Vec<(String, u64)> {
+        let rules = self.settings.rules_of("", "").unwrap_or_default().order.into_iter();
+        let of = |rule: RuleName| (rule.name().to_owned(), manifest.counted(rule.fired()));
+        rules.map(of).collect()
     }
 }
 
@@ -151,18 +150,20 @@ impl RulesWorker {
             return Err(Reason::Empty);
         }
         for rule in &set.order {
-            match rule {
-                RuleName::GopherQuality => set.gopher_quality.check(facts, context)?,
-                RuleName::GopherRepetition => set.gopher_repetition.check(facts, context, repetition)?,
-                RuleName::C4 => set.c4.check(facts, context, tally)?,
-                RuleName::Mc4Paragraphs => set.mc4_paragraphs.check(facts)?,
-                RuleName::FineWeb => set.fineweb.check(facts, context)?,
-                RuleName::RefinedWebQuality => set.refinedweb_quality.check(facts)?,
-                RuleName::RefinedWebRepetition => set.refinedweb_repetition.check(facts, word_repetition)?,
-                RuleName::RefinedWebLines => set.refinedweb_lines.check(facts, context.lines, tally)?,
-                RuleName::SlimPajama => set.slimpajama.check(facts)?,
-                RuleName::Signs => set.signs.check(facts)?,
-            }
+            let verdict = match rule {
+                RuleName::GopherQuality => set.gopher_quality.check(facts, context),
+                RuleName::GopherRepetition => set.gopher_repetition.check(facts, context, repetition),
+                RuleName::C4 => set.c4.check(facts, context, tally),
+                RuleName::Mc4Paragraphs => set.mc4_paragraphs.check(facts),
+                RuleName::FineWeb => set.fineweb.check(facts, context),
+                RuleName::RefinedWebQuality => set.refinedweb_quality.check(facts),
+                RuleName::RefinedWebRepetition => set.refinedweb_repetition.check(facts, word_repetition),
+                RuleName::RefinedWebLines => set.refinedweb_lines.check(facts, context.lines, tally),
+                RuleName::SlimPajama => set.slimpajama.check(facts),
+                RuleName::Signs => set.signs.check(facts),
+            };
+            tally.add(rule.fired(), u64::from(verdict.is_err()));
+            verdict?;
         }
         Ok(())
     }

@@ -30,6 +30,29 @@ pub enum RuleName {
     Signs,
 }
 
+impl RuleName {
+    /// As settings have it.
+    pub(super) fn name(self) -> &'static str {
+        self.fired().trim_start_matches("dropped_by_")
+    }
+
+    /// As manifests count the documents that it drops.
+    pub(super) fn fired(self) -> &'static str {
+        match self {
+            Self::GopherQuality => "dropped_by_gopher_quality",
+            Self::GopherRepetition => "dropped_by_gopher_repetition",
+            Self::C4 => "dropped_by_c4",
+            Self::Mc4Paragraphs => "dropped_by_mc4_paragraphs",
+            Self::FineWeb => "dropped_by_fineweb",
+            Self::RefinedWebQuality => "dropped_by_refinedweb_quality",
+            Self::RefinedWebRepetition => "dropped_by_refinedweb_repetition",
+            Self::RefinedWebLines => "dropped_by_refinedweb_lines",
+            Self::SlimPajama => "dropped_by_slimpajama",
+            Self::Signs => "dropped_by_signs",
+        }
+    }
+}
+
 /// Which rules, in which order, and all their thresholds. The first rule that drops a document gives the reason.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -18,6 +18,17 @@ pub enum Personal {
     Phone,
 }
 
+impl Personal {
+    /// As manifests count what was masked.
+    pub(super) fn masked(self) -> &'static str {
+        match self {
+            Self::Email => "safety_masked_email",
+            Self::Ip => "safety_masked_ip",
+            Self::Phone => "safety_masked_phone",
+        }
+    }
+}
+
 /// Finds personal data.
 #[derive(Debug)]
 pub(super) struct Mask {

@@ -151,18 +151,25 @@ impl DocumentStage for Safety {
             return Err(Reason::BlockedWords);
         }
         for &what in &self.settings.mask {
-            let name = match what {
-                Personal::Email => "safety_masked_email",
-                Personal::Ip => "safety_masked_ip",
-                Personal::Phone => "safety_masked_phone",
-            };
             let (text, count) = self.mask.apply(what, &record.text);
             if let Cow::Owned(text) = text {
-                tally.add(name, count);
+                tally.add(what.masked(), count);
                 record.text = text;
             }
         }
         Ok(())
+    }
+
+    fn filters(&self, manifest: &Manifest) -> Vec<(String, u64)> {
+        let words = self.words.is_some() || !self.words_of.is_empty();
+        let lists = [
+            (self.domains.is_some(), "blocked domains", Reason::BlockedDomain),
+            (words, "blocked words", Reason::BlockedWords),
+        ];
+        let lists = lists.into_iter().filter(|(is_given, ..)| *is_given);
+        let lists = lists.map(|(_, name, reason)| (name.to_owned(), manifest.dropped_for(reason)));
+        let masked = |what: &Personal| (what.masked().replace("safety_", ""), manifest.counted(what.masked()));
+        lists.chain(self.settings.mask.iter().map(masked)).collect()
     }
 
     fn warnings(&self, manifest: &Manifest) -> Vec<String> {

@@ -21,6 +21,11 @@ pub(super) fn section(stage: &StageReport) -> String {
         let _ = write!(out, "<p class=\"verdict\">{}</p>", escape(warning));
     }
     out.push_str(&bar_chart("Dropped, by reason", &shortened(ranked(&manifest["dropped"])), Some(read)));
+    out.push_str(&bar_chart(
+        "What was looked for, and how often it was found",
+        &shortened(ranked(&manifest["filters"])),
+        None,
+    ));
     out.push_str(&bar_chart("Counted besides", &shortened(ranked(&manifest["counts"])), None));
     out.push_str(&probability(&manifest["settings"]["probability"]));
     if let Some(mix) = &stage.mix {

@@ -20,11 +20,8 @@ fn closed(bench: &Bench, args: &[&str], reads_output: bool, reads_errors: bool) 
 fn a_reader_that_has_had_enough_is_no_failure() {
     let bench = Bench::new("unread-output");
     bench.succeed(&["data", "read", "text.jsonl", "--out", "read"]);
-    std::fs::write(
-        bench.path("web.toml"),
-        "name = \"web\"\ninputs = [\"text.jsonl\"]\n[[stages]]\nname = \"read\"\n",
-    )
-    .unwrap();
+    std::fs::write(bench.path("web.toml"), "name = \"web\"\ninputs = [\"text.jsonl\"]\n[[stages]]\nname = \"read\"\n")
+        .unwrap();
     for args in [
         &["data", "sample", "read"][..],
         &["data", "stats", "read", "--json"],

@@ -211,7 +211,10 @@ fn the_descent_is_that_of_plain_loops() {
     let n_rows = vocabulary.dictionary.n_words();
     let mut weights = Weights::new(&examples, n_rows, 2, 4, 2, settings.seed);
     let mut first = Vec::new();
-    let take = |row: &[f32]| Ok::<_, Infallible>(first.push(row.iter().map(|&x| f64::from(x)).collect()));
+    let take = |row: &[f32]| {
+        first.push(row.iter().map(|&x| f64::from(x)).collect());
+        Ok::<_, Infallible>(())
+    };
     weights.try_each_row(take).unwrap();
     let mut order: Vec<u32> = (0..100).collect();
     RandomStream::new(settings.seed, "classifier order, epoch 0").shuffle(&mut order);
@@ -223,7 +226,11 @@ fn the_descent_is_that_of_plain_loops() {
     let expected = reference(&drawn.collect::<Vec<_>>(), n_rows, &first, settings.lr);
     Epoch { examples: &examples, settings: &settings, number: 0 }.run(&mut weights, &mut Silent, &stop).unwrap();
     let mut found = Vec::new();
-    weights.try_each_row(|row| Ok::<_, Infallible>(found.extend_from_slice(row))).unwrap();
+    let take = |row: &[f32]| {
+        found.extend_from_slice(row);
+        Ok::<_, Infallible>(())
+    };
+    weights.try_each_row(take).unwrap();
     found.extend_from_slice(&weights.output);
     let far = found.iter().zip(expected.iter().flatten()).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
     assert!(far < 1e-5, "{far}");

@@ -126,11 +126,9 @@ impl DocumentStage for Cuts<'_> {
         Ok(())
     }
 
-    fn warnings(&self, manifest: &Manifest) -> Vec<String> {
-        match manifest.counts.contains_key("dedup_documents_cut") {
-            true => Vec::new(),
-            false => vec![format!("no run of {} bytes stands twice: nothing was cut", self.settings.min_bytes)],
-        }
+    fn filters(&self, manifest: &Manifest) -> Vec<(String, u64)> {
+        let name = format!("runs of {} bytes that stand twice", self.settings.min_bytes);
+        vec![(name, manifest.counted("dedup_documents_cut"))]
     }
 }
 
