@@ -42,8 +42,7 @@ printf '1[{"a":["x"]},"y"]' > $seeds/lists/json
 printf '2a,"b,c"\n' > $seeds/lists/table
 printf '6example.com # x\n0.0.0.0 ads.example.org\n*.co.uk\n' > $seeds/lists/domains
 printf '7bad word\n\xe4\xb8\xad\n' > $seeds/lists/words
-printf '0{"text":"a"}\n' > $seeds/shard/lines
-{ printf '6\1\2\1MMIDIDX\0\0\1\0\0\0\0\0\0\0\10\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0'
+{ printf '\1\2\1MMIDIDX\0\0\1\0\0\0\0\0\0\0\10\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0'
   printf '\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0'; } > $seeds/shard/index
 pids=()
 for target in $targets; do

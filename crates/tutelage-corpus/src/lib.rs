@@ -47,8 +47,8 @@ pub use job::{
     read_manifest,
 };
 pub use look::{
-    Bin, Change, Diff, Documents, Fate, Found, Histogram, Sample, Stats, count_words, diff, documents, plain_files,
-    sample, stats,
+    Bin, Change, Diff, Documents, Fate, Found, Histogram, InputFiles, Sample, Stats, count_words, diff, documents,
+    plain_files, sample, stats,
 };
 pub use manifest::{Damage, InputRecord, Manifest, OutputRecord};
 pub use merge::merge;

@@ -1,7 +1,5 @@
 //! What can go wrong.
 
-use std::path::PathBuf;
-
 use tutelage_run::FileError;
 use tutelage_token::TokenError;
 
@@ -14,16 +12,6 @@ pub enum DataError {
     /// The tokenizer.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// A line of a document file.
-    #[error("{}, line {line}: {found}", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// Counted from one.
-        line: usize,
-        /// What was found, and what to try.
-        found: String,
-    },
     /// Nothing to train on.
     #[error("{0}")]
     TooLittle(String),
@@ -35,7 +23,7 @@ impl DataError {
         match self {
             DataError::File(error) => error.is_request(),
             DataError::Token(error) => error.is_request(),
-            DataError::Line { .. } | DataError::TooLittle(_) => true,
+            DataError::TooLittle(_) => true,
         }
     }
 }

@@ -1,7 +1,6 @@
-//! Documents, token shards, packing, batches.
+//! Token shards, packing, batches.
 //!
 //! # Tour
-//! - [`read_documents`] streams documents out of JSONL and text files, also gzipped and in zstd.
 //! - [`Split`] sends each document to training or held-out by the hash of its text.
 //! - [`ShardWriter`] and [`Shard`]: Megatron's `.bin`/`.idx` with a manifest of hashes beside them.
 //! - [`export`]: the same tokens for other trainers: nanotron, litdata, llm.c.
@@ -11,7 +10,6 @@
 //! Everything here is plain slices: this crate compiles without the engine.
 
 mod batch;
-mod documents;
 mod error;
 pub mod export;
 mod order;
@@ -20,7 +18,6 @@ mod shard;
 mod split;
 
 pub use batch::{Batch, IGNORED, hash_ids};
-pub use documents::{Document, DocumentReader, read_documents};
 pub use error::DataError;
 pub use order::SequenceOrder;
 pub use pack::{PackedSet, Packing, PackingNumbers, Sequence, Tail};

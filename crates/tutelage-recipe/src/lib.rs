@@ -13,6 +13,7 @@ mod angles;
 mod captured;
 mod convert;
 pub mod corpus;
+mod documents;
 mod engine;
 mod error;
 mod generate;

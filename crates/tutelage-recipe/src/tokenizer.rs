@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use tutelage_data::read_documents;
 use tutelage_generate::read_tokenizer;
 use tutelage_model::GgufFile;
 use tutelage_run::{AtomicFolder, FileError, read_bytes, read_json, write_atomic, write_json};
 use tutelage_token::{BuildSizes, Tokenizer};
 
 use crate::RecipeError;
+use crate::documents::Documents;
 use crate::gguf;
 
 /// Reads a model's folder (`tokenizer.json`, or SentencePiece's `tokenizer.model`), one of these files, a GGUF file, or
@@ -78,7 +78,9 @@ pub struct Compression {
 }
 
 fn texts(path: &Path, field: &str) -> Result<Vec<String>, RecipeError> {
-    read_documents(path, field)?.map(|document| Ok(document?.text)).collect()
+    let inputs = [path.to_path_buf()];
+    let documents = Documents { inputs: &inputs, text_field: field, route_field: None };
+    documents.read()?.map(|document| Ok(document?.text)).collect()
 }
 
 fn n_tokens(tokenizer: &Tokenizer, texts: &[String]) -> Result<usize, RecipeError> {

@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use bytes::Watch;
-pub(crate) use units::{Kind, Packing, Unit, Units, discover, discover_any};
+pub(crate) use units::{Kind, Packing, Unit, Units, discover, discover_any, left_out_note};
 
 pub(crate) use page::HTML_FIELD;
 

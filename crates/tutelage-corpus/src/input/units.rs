@@ -59,6 +59,12 @@ pub(crate) struct Units {
     pub(crate) left_out: Vec<PathBuf>,
 }
 
+/// What to say of files of folders that are not read.
+pub(crate) fn left_out_note(left_out: &[PathBuf]) -> Option<String> {
+    let first = left_out.first()?;
+    Some(format!("left out: {} files of other endings, such as {}", left_out.len(), first.display()))
+}
+
 /// Finds the units of `inputs`: files, folders of files, folders that another stage wrote.
 ///
 /// # Errors

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tutelage_run::{Event, Observer, RunLock, StopFlag, create_folder, read_json, remove_folder, write_json};
 
-use crate::input::{Units, discover};
+use crate::input::{Units, discover, left_out_note};
 use crate::manifest::{InputRecord, Manifest, OutputRecord, add_counts};
 use crate::{CorpusError, Reason, Record};
 use ledger::UnitRecord;
@@ -146,7 +146,9 @@ impl Job<'_> {
         create_folder(&work)?;
         let lock = RunLock::acquire(&work)?;
         record.begin_or_go_on(&work)?;
-        self.say_left_out(&found, observer);
+        if let Some(note) = left_out_note(&found.left_out) {
+            observer.event(&Event::Note(&note));
+        }
         let mine = self.shard.of(&found.units);
         let Some(units) = pool::run(self, stage, &work, &mine, observer, stop)? else {
             return Ok(Outcome::Stopped);
@@ -205,14 +207,6 @@ impl Job<'_> {
             stage: serde_json::Value,
         }
         value_of(&All { job: self.settings, stage: stage.settings() })
-    }
-
-    fn say_left_out(&self, found: &Units, observer: &mut dyn Observer) {
-        if let Some(first) = found.left_out.first() {
-            let text =
-                format!("left out: {} files of other endings, such as {}", found.left_out.len(), first.display());
-            observer.event(&Event::Note(&text));
-        }
     }
 
     fn manifest<S: DocumentStage>(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tutelage_run::FileError;
 
-use crate::input::{Chunk, Kind, Packing, Source, Unit, Watch, discover, open};
+use crate::input::{Chunk, Kind, Packing, Source, Unit, Units, Watch, discover, left_out_note, open};
 use crate::job::JobSettings;
 use crate::manifest::InputRecord;
 use crate::record::Fault;
@@ -46,6 +46,31 @@ struct Open {
 pub fn documents(inputs: &[PathBuf], settings: &JobSettings) -> Result<Documents, CorpusError> {
     let units = discover(inputs)?.units.into_iter();
     Ok(Documents { units, settings: settings.clone(), source: None, chunk: Vec::new(), inputs: Vec::new() })
+}
+
+/// The files behind inputs, in the order in which they are read.
+#[derive(Debug)]
+pub struct InputFiles {
+    /// Those that are read.
+    pub files: Vec<PathBuf>,
+    /// Those of folders whose endings are none that is read.
+    pub left_out: Vec<PathBuf>,
+}
+
+impl InputFiles {
+    /// Of files, folders of files, and folders that a stage wrote.
+    ///
+    /// # Errors
+    /// When there is nothing to read.
+    pub fn of(inputs: &[PathBuf]) -> Result<Self, CorpusError> {
+        let Units { units, left_out } = discover(inputs)?;
+        Ok(Self { files: units.into_iter().flat_map(|unit| unit.files).collect(), left_out })
+    }
+
+    /// What to say of files that are left out.
+    pub fn left_out_note(&self) -> Option<String> {
+        left_out_note(&self.left_out)
+    }
 }
 
 /// The files of JSONL, for readers of others, which know neither compression nor pages.

@@ -9,7 +9,7 @@ mod stats;
 mod tests;
 
 pub use diff::{Change, Diff, Fate, diff};
-pub use documents::{Documents, Found, documents, plain_files};
+pub use documents::{Documents, Found, InputFiles, documents, plain_files};
 pub use histogram::{Bin, Histogram};
 pub use sample::{Sample, sample};
 pub use stats::{Stats, count_words, stats};

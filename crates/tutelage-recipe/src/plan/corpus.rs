@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tutelage_data::{Document, ShardManifest, Split, read_documents};
+use tutelage_data::{ShardManifest, Split};
 use tutelage_mix::MixReport;
 use tutelage_run::{FileError, hash_bytes, read_json};
 
 use super::TokenizerPlan;
 use crate::RecipeError;
+use crate::documents::{Document, Documents};
 use crate::spec::RecipeSpec;
 
 /// Documents counted.
@@ -97,15 +98,13 @@ pub(super) fn scan(spec: &RecipeSpec, tokenizer: &TokenizerPlan) -> Result<Corpu
         return mixed(spec, folder, tokenizer);
     }
     let mut corpus = Corpus { documents: 0, text_bytes: 0, heldout_bytes: 0, routes: BTreeSet::new(), mixed: None };
-    for path in &spec.data.documents {
-        for document in read_documents(path, &spec.data.text_field)?.routed_by(spec.data.route_field.as_deref()) {
-            let Document { text, route } = document?;
-            corpus.routes.extend(route);
-            corpus.documents += 1;
-            corpus.text_bytes += text.len() as u64;
-            if Split::of(&text, spec.data.heldout_fraction) == Split::HeldOut {
-                corpus.heldout_bytes += text.len() as u64;
-            }
+    for document in Documents::of(&spec.data).read()? {
+        let Document { text, route } = document?;
+        corpus.routes.extend(route);
+        corpus.documents += 1;
+        corpus.text_bytes += text.len() as u64;
+        if Split::of(&text, spec.data.heldout_fraction) == Split::HeldOut {
+            corpus.heldout_bytes += text.len() as u64;
         }
     }
     if corpus.documents == 0 {

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tutelage_data::{
-    Document, PackedSet, Packing, SHARD_ENDINGS, Shard, ShardManifest, ShardWriter, Split, Tail, read_documents,
-};
+use tutelage_corpus::InputFiles;
+use tutelage_data::{PackedSet, Packing, SHARD_ENDINGS, Shard, ShardManifest, ShardWriter, Split, Tail};
 use tutelage_run::{Event, Hasher, link_or_copy, read_json};
 
 use super::session::{Flow, Made, Session};
 use super::tokenizer::RunTokenizer;
 use crate::RecipeError;
+use crate::documents::{Document, Documents};
 
 /// Both parts of the corpus, packed.
 pub(super) struct Packed {
@@ -61,26 +61,25 @@ impl Session<'_> {
         let (mut train, mut heldout) = (open("train")?, open("heldout")?);
         let (mut encoder, mut ids) = (tokenizer.tokenizer.encoder(), Vec::new());
         let data = &self.plan.recipe.spec.data;
-        let mut done = 0;
-        for path in &data.documents {
-            for document in read_documents(path, &data.text_field)?.routed_by(data.route_field.as_deref()) {
-                if self.stop.is_raised() {
-                    return Ok(Flow::Stopped);
-                }
-                let Document { text, route } = document?;
-                ids.clear();
-                encoder.encode_document(&text, &mut ids)?;
-                let part = match Split::of(&text, data.heldout_fraction) {
-                    Split::Train => &mut train,
-                    Split::HeldOut => &mut heldout,
-                };
-                match route {
-                    None => part.push(&ids, text.len())?,
-                    Some(route) => part.push_routed(&ids, text.len(), &route)?,
-                }
-                done += 1;
-                self.observer.event(&Event::Progress { done, note: "" });
+        if let Some(note) = InputFiles::of(&data.documents)?.left_out_note() {
+            self.observer.event(&Event::Note(&note));
+        }
+        for (done, document) in (1..).zip(Documents::of(data).read()?) {
+            if self.stop.is_raised() {
+                return Ok(Flow::Stopped);
             }
+            let Document { text, route } = document?;
+            ids.clear();
+            encoder.encode_document(&text, &mut ids)?;
+            let part = match Split::of(&text, data.heldout_fraction) {
+                Split::Train => &mut train,
+                Split::HeldOut => &mut heldout,
+            };
+            match route {
+                None => part.push(&ids, text.len())?,
+                Some(route) => part.push_routed(&ids, text.len(), &route)?,
+            }
+            self.observer.event(&Event::Progress { done, note: "" });
         }
         Ok(Flow::Done([train, heldout].map(|writer| Ok(writer.finish()?))))
     }

@@ -1,11 +1,12 @@
 //! Documents to a tokenizer, or one that is brought along.
 
-use tutelage_data::{Split, read_documents};
+use tutelage_data::Split;
 use tutelage_run::{Event, Hash, Hasher, hash_bytes, hash_file, write_atomic, write_json};
 use tutelage_token::Tokenizer;
 
 use super::session::{Flow, Made, Session};
 use crate::RecipeError;
+use crate::documents::Documents;
 use crate::plan::TokenizerPlan;
 use crate::stored::Beside;
 
@@ -24,11 +25,7 @@ impl Session<'_> {
             return Ok(mixed.fingerprint.clone());
         }
         let data = &self.plan.recipe.spec.data;
-        let mut out = format!("{} {}", data.text_field, data.heldout_fraction);
-        for path in &data.documents {
-            out.push_str(&format!(" {}", hash_file(path)?));
-        }
-        Ok(out)
+        Ok(format!("{} {}{}", data.text_field, data.heldout_fraction, Documents::of(data).fingerprint()?))
     }
 
     pub(super) fn tokenizer(&mut self) -> Result<Flow<RunTokenizer>, RecipeError> {
@@ -81,14 +78,14 @@ impl Session<'_> {
     fn training_texts(&mut self) -> Result<Vec<String>, RecipeError> {
         let data = &self.plan.recipe.spec.data;
         let mut texts = Vec::new();
-        for path in &data.documents {
-            for document in read_documents(path, &data.text_field)? {
-                let text = document?.text;
-                if Split::of(&text, data.heldout_fraction) == Split::Train {
-                    texts.push(text);
+        for document in Documents::of(data).read()? {
+            let text = document?.text;
+            if Split::of(&text, data.heldout_fraction) == Split::Train {
+                texts.push(text);
+                if texts.len() % 4096 == 0 {
+                    self.observer.event(&Event::Progress { done: texts.len() as u64, note: "" });
                 }
             }
-            self.observer.event(&Event::Progress { done: texts.len() as u64, note: "" });
         }
         Ok(texts)
     }

@@ -81,7 +81,7 @@ pub enum PrecisionSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
-    /// Files of documents, relative to the recipe's folder.
+    /// Files of documents, folders of them, or folders that a stage over documents has left; relative to the recipe's folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<PathBuf>,
     /// In their place a folder that `tutelage data mix` has left, relative to the recipe's folder: one of its phases is trained on,

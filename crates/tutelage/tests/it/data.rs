@@ -140,3 +140,20 @@ fn wrong_requests_are_refused() {
     assert!(output.status.success());
     assert!(String::from_utf8(output.stderr).unwrap().contains("warning: nothing was kept"));
 }
+
+#[test]
+fn a_recipe_trains_on_what_a_stage_has_left() {
+    let bench = Bench::new("stage-trained");
+    let runs = "[[runs]]\nname = \"text\"\nmodel = \"small\"\ntraining = \"all\"\n";
+    bench.students_alone(&[], runs);
+    bench.succeed(&["run", "tiny.toml", "--out", "file"]);
+    bench.succeed(&["data", "read", "text.jsonl", "--out", "clean", "--set", "compression=zst"]);
+    bench.edit("tiny.toml", "\"text.jsonl\"", "\"clean\"");
+    bench.succeed(&["run", "tiny.toml", "--out", "stage"]);
+    let shard = |run: &str| std::fs::read(bench.path(run).join("shards/train.bin")).unwrap();
+    assert!(shard("file") == shard("stage") && !shard("file").is_empty());
+    // Tokens are no documents.
+    bench.succeed(&["data", "tokenize", "text.jsonl", "--out", "tokens", "--set", "tokenizer=file/tokenizer"]);
+    bench.edit("tiny.toml", "\"clean\"", "\"tokens\"");
+    assert!(bench.refuse(&["run", "tiny.toml"]).contains("leaves no documents"));
+}

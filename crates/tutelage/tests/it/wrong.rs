@@ -72,7 +72,7 @@ fn wrong_corpora_are_refused() {
         ("blank.jsonl", b"{\"text\": \" \"}\n", "corpus is empty"),
         ("latin.jsonl", b"{\"text\": \"a\"}\n{\"text\": \"\xe9\"}\n", "line 2: byte 10 is not UTF-8"),
         ("broken.jsonl", b"{\"text\": \"a\"\n", "line 1: not JSON"),
-        ("torn.jsonl.gz", b"\x1f\x8b\x08\x00", "cannot read"),
+        ("torn.jsonl.gz", b"\x1f\x8b\x08\x00", "gzip damaged before byte 4"),
     ] {
         std::fs::write(bench.path(name), content).unwrap();
         let set = format!("data.documents=[\"{name}\"]");
