@@ -270,6 +270,12 @@ fn filters_that_never_fire_are_named() {
         serde_json::from_value(serde_json::json!({"preset": "slimpajama", "slimpajama": {"min_chars": 20}})).unwrap();
     let rules = crate::Rules::new(rules).unwrap();
     try_all("rules", &|job| job.run(&rules, &mut Silent, &stop).unwrap(), "slimpajama", "{\"text\":\"short\"}\n");
+    // Lines that are cut count, though no document is dropped.
+    let rules: crate::RulesSettings =
+        serde_json::from_value(serde_json::json!({"order": ["c4"], "c4": {"min_sentences": 0}})).unwrap();
+    let rules = crate::Rules::new(rules).unwrap();
+    let fires = "{\"text\":\"A line that is long enough to stay.\\nshort\"}\n";
+    try_all("lines", &|job| job.run(&rules, &mut Silent, &stop).unwrap(), "c4", fires);
     let mask = vec![crate::Personal::Email, crate::Personal::Ip];
     let safety = crate::Safety::new(crate::SafetySettings { mask, ..crate::SafetySettings::default() }).unwrap();
     let fires = "{\"text\":\"to a@example.org from 8.8.8.8\"}\n";

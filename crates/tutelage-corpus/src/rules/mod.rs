@@ -138,7 +138,13 @@ impl DocumentStage for Rules {
 
     fn filters(&self, manifest: &Manifest) -> Vec<(String, u64)> {
         let rules = self.settings.rules_of("", "").unwrap_or_default().order.into_iter();
-        let of = |rule: RuleName| (rule.name().to_owned(), manifest.counted(rule.fired()));
+        let of = |rule: RuleName| {
+            let cut = |prefix: &str| -> u64 {
+                manifest.counts.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, n)| n).sum()
+            };
+            let fired = manifest.counted(rule.fired()) + rule.cuts().map_or(0, cut);
+            (rule.name().to_owned(), fired)
+        };
         rules.map(of).collect()
     }
 }

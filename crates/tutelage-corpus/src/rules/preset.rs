@@ -36,6 +36,15 @@ impl RuleName {
         self.fired().trim_start_matches("dropped_by_")
     }
 
+    /// How the counts of what it cuts out of documents begin, where it does.
+    pub(super) fn cuts(self) -> Option<&'static str> {
+        match self {
+            Self::C4 => Some("c4_"),
+            Self::RefinedWebLines => Some("refinedweb_"),
+            _ => None,
+        }
+    }
+
     /// As manifests count the documents that it drops.
     pub(super) fn fired(self) -> &'static str {
         match self {
