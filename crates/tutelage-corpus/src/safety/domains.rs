@@ -17,6 +17,8 @@ pub(super) struct Domains {
     /// Where each bucket begins, and where the last one ends.
     starts: Vec<u32>,
     rests: Vec<u32>,
+    /// Lines of the lists that are not UTF-8.
+    unread: u64,
 }
 
 const BUCKET_BITS: u32 = 20;
@@ -30,9 +32,9 @@ impl Domains {
     /// Reads lists of a domain a line; `#` begins a comment, and lines of hosts files (`0.0.0.0 name`) are read too.
     pub(super) fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Self, FileError> {
         // Twice over the files, so that nothing but the set itself is ever in memory.
-        let mut starts = vec![0u32; (1 << BUCKET_BITS) + 2];
+        let (mut starts, mut unread) = (vec![0u32; (1 << BUCKET_BITS) + 2], 0);
         for path in paths {
-            each(path.as_ref(), |name| starts[bucket_and_rest(name).0 + 2] += 1)?;
+            unread += each(path.as_ref(), |name| starts[bucket_and_rest(name).0 + 2] += 1)?;
         }
         for i in 2..starts.len() {
             starts[i] += starts[i - 1];
@@ -50,11 +52,16 @@ impl Domains {
             })?;
         }
         starts.pop();
-        Ok(Self { starts, rests })
+        Ok(Self { starts, rests, unread })
     }
 
     pub(super) fn len(&self) -> usize {
         self.rests.len()
+    }
+
+    /// Lines of the lists that are not UTF-8, and were passed over.
+    pub(super) fn unread(&self) -> u64 {
+        self.unread
     }
 
     fn has(&self, name: &str) -> bool {
@@ -65,7 +72,7 @@ impl Domains {
     /// Whether the host of `url`, or a domain that it is below, is blocked.
     pub(super) fn blocks(&self, url: &str) -> bool {
         let Some(host) = host(url) else { return false };
-        let host = host.to_ascii_lowercase();
+        let host = plain(host);
         if self.has(&host) {
             return true;
         }
@@ -85,22 +92,32 @@ impl Domains {
     }
 }
 
-/// Calls `take` with every name of a list.
-fn each(path: &Path, mut take: impl FnMut(&str)) -> Result<(), FileError> {
+/// A name as resolvers ask for it: small letters, other scripts as `xn--`.
+fn plain(name: &str) -> String {
+    match name.is_ascii() {
+        true => name.to_ascii_lowercase(),
+        // What cannot be a name is compared as it is.
+        false => idna::domain_to_ascii(name).unwrap_or_else(|_| name.to_lowercase()),
+    }
+}
+
+/// Calls `take` with every name of a list; gives the number of lines that are not UTF-8.
+fn each(path: &Path, mut take: impl FnMut(&str)) -> Result<u64, FileError> {
     let io = |error| FileError::io("read", path)(error);
     let file = std::fs::File::open(path).map_err(io)?;
     let mut reader: Box<dyn BufRead> = match path.extension().is_some_and(|ending| ending == "gz") {
         true => Box::new(BufReader::new(flate2::read::MultiGzDecoder::new(file))),
         false => Box::new(BufReader::with_capacity(1 << 18, file)),
     };
-    let mut line = Vec::new();
+    let (mut line, mut unread) = (Vec::new(), 0);
     loop {
         line.clear();
         if reader.read_until(b'\n', &mut line).map_err(io)? == 0 {
-            return Ok(());
+            return Ok(unread);
         }
-        if let Some(name) = std::str::from_utf8(&line).ok().and_then(name_of) {
-            take(&name);
+        match std::str::from_utf8(&line) {
+            Ok(line) => name_of(line).iter().for_each(|name| take(name)),
+            Err(_) => unread += 1,
         }
     }
 }
@@ -111,8 +128,8 @@ fn name_of(line: &str) -> Option<String> {
     // In hosts files the last word is the name.
     let name = line.split_ascii_whitespace().next_back()?;
     let name = host(name).unwrap_or(name);
-    let name = name.trim_start_matches("*.").trim_matches('.').to_ascii_lowercase();
-    (!name.is_empty()).then_some(name)
+    let name = name.trim_start_matches("*.").trim_matches('.');
+    (!name.is_empty()).then(|| plain(name))
 }
 
 /// The host of an address, with or without its scheme.
@@ -175,6 +192,27 @@ mod tests {
                 && !found.blocks("http://x.com")
         );
         assert!(found.blocks("http://github.io/about"));
+    }
+
+    #[test]
+    fn names_of_other_scripts_are_one_name() {
+        // Encoded by hand as RFC 3492 has it: "mnchen", and where and what is put in.
+        let found = domains("domains-scripts", "M\u{fc}nchen.example\nxn--fiqs8s.example\n");
+        for url in
+            ["http://xn--mnchen-3ya.example/", "https://www.m\u{fc}nchen.example", "http://\u{4e2d}\u{56fd}.example"]
+        {
+            assert!(found.blocks(url), "{url}");
+        }
+        assert!(!found.blocks("http://munchen.example"));
+    }
+
+    #[test]
+    fn lines_that_are_no_utf8_are_counted() {
+        let folder = Scratch::new("domains-unread");
+        let path = folder.join("list.txt");
+        std::fs::write(&path, b"bad.example\nm\xfcnchen.example\nworse.example\n").unwrap();
+        let found = Domains::read(&[&path]).unwrap();
+        assert_eq!((found.len(), found.unread()), (2, 1));
     }
 
     #[test]

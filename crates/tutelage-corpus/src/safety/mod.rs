@@ -181,6 +181,10 @@ impl DocumentStage for Safety {
                 manifest.read, self.settings.url_field
             ));
         }
+        let unread = self.domains.as_ref().map_or(0, Domains::unread);
+        if unread > 0 {
+            warnings.push(format!("{unread} lines of the lists of domains are not UTF-8, and were passed over"));
+        }
         if !self.words_of.is_empty() && manifest.read > 0 && manifest.dropped.is_empty() && self.words.is_none() {
             warnings.push(
                 "no document was dropped for words of its language: is there a field 'language'? 'data format' makes one"

@@ -132,8 +132,13 @@ fn other_trainers_get_their_files() {
     }
     bench.succeed(&["data", "export", &format!("{stem}.bin"), "--format", "litdata", "--out", "lit", "--size", "1000"]);
     assert!(bench.path("lit/chunk-0-1.bin").exists());
+    bench.succeed(&["data", "export", stem, "--format", "llmc", "--out", "pieces", "--size", "500"]);
     for (args, found) in [
         (&["data", "export", stem, "--format", "nanotron", "--out", "mixed/data/mix"][..], "own folder"),
+        (
+            &["data", "export", stem, "--format", "llmc", "--out", "pieces"],
+            "short_000001.bin: is left of another export",
+        ),
         (&["data", "export", stem, "--format", "megatron", "--out", "x", "--size", "3"], "--size"),
         (&["data", "export", "nothing", "--format", "llmc", "--out", "x"], "is no shard"),
     ] {
