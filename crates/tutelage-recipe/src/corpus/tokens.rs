@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tutelage_corpus::{Compression, Job, JobSettings, Outcome, documents};
+use tutelage_corpus::{Compression, Job, JobSettings, Outcome, documents, read_manifest};
 use tutelage_data::{SHARD_ENDINGS, Shard, export};
 use tutelage_mix::{MixSettings, MixTokenizer, Tokenize};
 use tutelage_run::{FileError, Observer, StopFlag, create_folder, hash_bytes, link_or_copy};
@@ -142,7 +142,7 @@ pub fn export_shard(
             1
         }
         ExportFormat::Nanotron => {
-            export::nanotron(&stem, &opened, &out.join(&name), "unknown")?;
+            export::nanotron(&stem, &opened, &out.join(&name), &tokenizer_of(&stem))?;
             1
         }
         ExportFormat::Litdata => export::litdata(&opened, out, size.unwrap_or(64 << 20))?,
@@ -154,6 +154,13 @@ pub fn export_shard(
         }
     };
     Ok(Exported { documents: opened.n_documents() as u64, tokens: opened.n_tokens(), files })
+}
+
+/// How a shard's tokenizer is called for people, where a mixture's manifest beside it says so.
+fn tokenizer_of(stem: &Path) -> String {
+    let manifest = stem.parent().and_then(|folder| read_manifest(folder).ok());
+    let name = manifest.as_ref().and_then(|manifest| manifest.settings["mix"]["tokenizer"].as_str());
+    name.filter(|name| !name.is_empty()).unwrap_or("unknown").to_owned()
 }
 
 /// Writes documents as Parquet, about `size` bytes of text a file, in a program that was built with that feature.

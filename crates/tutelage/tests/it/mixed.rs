@@ -122,6 +122,7 @@ fn other_trainers_get_their_files() {
     let stem = "mixed/data/mix/short";
     let bin = std::fs::read(bench.path(&format!("{stem}.bin"))).unwrap();
     // One folder may hold all of them.
+    let metadata = |folder: &str| std::fs::read_to_string(bench.path(folder).join("short.ds.metadata")).unwrap();
     let formats = [("megatron", "short.bin", 0), ("nanotron", "short.ds", 0), ("llmc", "short_000000.bin", 1024)];
     for (format, ..) in formats {
         let said = bench.succeed(&["data", "export", stem, "--format", format, "--out", "files"]);
@@ -130,6 +131,7 @@ fn other_trainers_get_their_files() {
     for (format, file, head) in formats {
         assert!(std::fs::read(bench.path("files").join(file)).unwrap()[head..] == bin, "{format}");
     }
+    assert_eq!(metadata("files"), metadata("mixed/data/mix"));
     bench.succeed(&["data", "export", &format!("{stem}.bin"), "--format", "litdata", "--out", "lit", "--size", "1000"]);
     assert!(bench.path("lit/chunk-0-1.bin").exists());
     bench.succeed(&["data", "export", stem, "--format", "llmc", "--out", "pieces", "--size", "500"]);
