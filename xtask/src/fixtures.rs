@@ -17,7 +17,8 @@ const SCRIPTS: [&str; 7] = [
     "crates/tutelage-token/fixtures/chat/make.py",
 ];
 
-fn run(root: &Path, program: &str, args: &[&str]) -> Result<()> {
+/// Runs a program in the project's folder.
+pub(crate) fn run(root: &Path, program: &str, args: &[&str]) -> Result<()> {
     println!("+ {program} {}", args.join(" "));
     let status = Command::new(program).args(args).current_dir(root).status().with_context(|| program.to_owned())?;
     if !status.success() {

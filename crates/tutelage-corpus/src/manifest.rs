@@ -53,6 +53,12 @@ impl Manifest {
         self.dropped.get(&reason.to_string()).copied().unwrap_or(0)
     }
 
+    /// The filters that are given, each with how many documents were dropped for its reason.
+    pub(crate) fn dropped_by<const N: usize>(&self, filters: [(bool, &str, Reason); N]) -> Vec<(String, u64)> {
+        let given = filters.into_iter().filter(|(is_given, ..)| *is_given);
+        given.map(|(_, name, reason)| (name.to_owned(), self.dropped_for(reason))).collect()
+    }
+
     /// What a stage has counted under a name.
     pub(crate) fn counted(&self, name: &str) -> u64 {
         self.counts.get(name).copied().unwrap_or(0)

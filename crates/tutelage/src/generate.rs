@@ -121,10 +121,6 @@ fn bias(text: &str) -> Result<(u32, f64), String> {
     parts.ok_or_else(|| "expected a token's id and a number, as in 42=-5".to_owned())
 }
 
-fn wrong(message: &str) -> Failure {
-    Failure::request(message)
-}
-
 pub(crate) fn now() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64)
 }
@@ -159,7 +155,7 @@ pub(crate) fn generate(args: GenerateArgs, engine: EngineChoice) -> Result<ExitC
     let model = args.how.of(args.model);
     let prints_all = args.json || args.file.is_some();
     if how.logprobs.is_some() && !prints_all {
-        return Err(wrong("--logprobs is not printed with the text; give --json or --file"));
+        return Err(Failure::request("--logprobs is not printed with the text; give --json or --file"));
     }
     if let (Some(prompts), Some(out)) = (args.file, args.out) {
         let (batch_size, now) = (usize::from(args.batch_size), now());
@@ -173,7 +169,9 @@ pub(crate) fn generate(args: GenerateArgs, engine: EngineChoice) -> Result<ExitC
             || how.chooses()
             || how.beams.is_some()
         {
-            return Err(wrong("--chat without --prompt is for a terminal; give --prompt, --messages or --file"));
+            return Err(Failure::request(
+                "--chat without --prompt is for a terminal; give --prompt, --messages or --file",
+            ));
         }
         return chat(&model, how, args.system, &engine);
     }

@@ -72,10 +72,6 @@ pub(crate) struct ServeArgs {
     log_prompts: bool,
 }
 
-fn wrong(message: String) -> Failure {
-    Failure::request(message)
-}
-
 /// The environment's key.
 const KEY: &str = "TUTELAGE_API_KEY";
 
@@ -84,7 +80,7 @@ fn api_keys(file: Option<&Path>) -> Result<Vec<String>, Failure> {
     match std::env::var(KEY) {
         Ok(key) if !key.trim().is_empty() => keys.push(key.trim().to_owned()),
         Ok(_) | Err(std::env::VarError::NotPresent) => {}
-        Err(error) => return Err(wrong(format!("{KEY}: {error}"))),
+        Err(error) => return Err(Failure::request(format!("{KEY}: {error}"))),
     }
     if let Some(path) = file {
         let before = keys.len();
@@ -103,7 +99,7 @@ fn named(model: &str) -> Result<(String, PathBuf), Failure> {
         && let Some((name, path)) = model.split_once('=')
     {
         return match name.is_empty() {
-            true => Err(wrong(format!("{model}: expected NAME=PATH"))),
+            true => Err(Failure::request(format!("{model}: expected NAME=PATH"))),
             false => Ok((name.to_owned(), PathBuf::from(path))),
         };
     }
@@ -144,7 +140,7 @@ pub(crate) fn serve(args: ServeArgs, engine: &EngineChoice) -> Result<ExitCode, 
         ..EngineLimits::default()
     };
     if args.how.draft.is_some() && args.models.len() > 1 {
-        return Err(wrong("--draft goes with one model; start a server for each".to_owned()));
+        return Err(Failure::request("--draft goes with one model; start a server for each"));
     }
     let mut models = Vec::new();
     for model in &args.models {

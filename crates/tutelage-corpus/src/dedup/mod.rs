@@ -130,14 +130,13 @@ fn copies(
     let manifest = read_manifest(work)?;
     let files = RowFiles::open(work, &manifest, rows.row_bytes())?;
     let n = files.n_documents;
-    let stage = "dedup: clusters";
-    let n_keys = if rows.keyed == Keyed::ByText { 1 } else { rows.n_keys() };
+    let (stage, is_whole) = ("dedup: clusters", rows.keyed == Keyed::ByText);
+    let n_keys = if is_whole { 1 } else { rows.n_keys() };
     let detail = format!("{n} documents, {n_keys} keys each");
     observer.event(&Event::StageStarted { stage, detail: &detail, total: Some(n_keys as u64), done: 0 });
     let begun = std::time::Instant::now();
     let sets = match join {
         Some(join) => {
-            let is_whole = rows.keyed == Keyed::ByText;
             join_elsewhere(join, &Signatures { files: &files, n_keys: rows.n_keys(), is_whole, work }, observer, stop)?
         }
         None => join_here(rows, &files, threads, observer, stop),

@@ -55,12 +55,10 @@ impl DocumentStage for Format<'_> {
 
     fn filters(&self, manifest: &Manifest) -> Vec<(String, u64)> {
         let FormatSettings { languages, min_language_score, .. } = self.settings;
-        let given = [
+        manifest.dropped_by([
             (!languages.is_empty(), "languages", Reason::Language),
             (*min_language_score > 0.0, "min_language_score", Reason::LanguageScore),
-        ];
-        let given = given.into_iter().filter(|(is_given, ..)| *is_given);
-        given.map(|(_, name, reason)| (name.to_owned(), manifest.dropped_for(reason))).collect()
+        ])
     }
 
     fn apply(

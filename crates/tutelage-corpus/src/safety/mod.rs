@@ -162,14 +162,13 @@ impl DocumentStage for Safety {
 
     fn filters(&self, manifest: &Manifest) -> Vec<(String, u64)> {
         let words = self.words.is_some() || !self.words_of.is_empty();
-        let lists = [
+        let mut filters = manifest.dropped_by([
             (self.domains.is_some(), "blocked domains", Reason::BlockedDomain),
             (words, "blocked words", Reason::BlockedWords),
-        ];
-        let lists = lists.into_iter().filter(|(is_given, ..)| *is_given);
-        let lists = lists.map(|(_, name, reason)| (name.to_owned(), manifest.dropped_for(reason)));
+        ]);
         let masked = |what: &Personal| (what.masked().replace("safety_", ""), manifest.counted(what.masked()));
-        lists.chain(self.settings.mask.iter().map(masked)).collect()
+        filters.extend(self.settings.mask.iter().map(masked));
+        filters
     }
 
     fn warnings(&self, manifest: &Manifest) -> Vec<String> {

@@ -105,8 +105,8 @@ impl Part {
     fn new(n: usize) -> Self {
         let numbers = vec![0.0f32; n + LINE];
         // A vector that does not grow stays where it is. A system that cannot say where loses speed alone.
-        let start = Some(numbers.as_ptr().align_offset(LINE * size_of::<f32>())).filter(|start| *start <= LINE);
-        Self { numbers, start: start.unwrap_or(0) }
+        let start = numbers.as_ptr().align_offset(LINE * size_of::<f32>());
+        Self { numbers, start: if start <= LINE { start } else { 0 } }
     }
 
     fn rows(&self) -> &[f32] {
